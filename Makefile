@@ -1,0 +1,46 @@
+# Every target works on a fresh checkout: it first makes what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test check bench lock clean
+
+install: $(STAMP)
+
+# uv only makes it faster: where it cannot be had, pip does the same from the same hashes.
+$(STAMP): requirements.lock setup.cfg pyproject.toml client/pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit("hourmark needs Python >= 3.11, but $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@if command -v uv >/dev/null 2>&1 || $(BIN)/python -m pip install -q --disable-pip-version-check uv 2>/dev/null; then \
+		export PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)"; \
+		uv pip install -q --require-hashes -r requirements.lock && uv pip install -q --no-deps --no-build-isolation -e . -e client; \
+	else \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock && \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . -e client; \
+	fi
+	@touch $@
+
+demo: install
+	$(BIN)/hourmark demo
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+bench: install
+	$(BIN)/hourmark bench
+
+# New versions of everything: review the diff, run the tests, commit.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --all-extras --upgrade -q \
+		setup.cfg client/pyproject.toml requirements.in -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .hourmark build *.egg-info client/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
