@@ -1,0 +1,201 @@
+"""The tail of `hourmark.control`: keeps this node's snapshot current, on disk too, and reports the applied revision on `hourmark.nodes`.
+
+One thread, no group, always from the start of the compacted topic. With Kafka away the snapshot from disk serves; nothing here
+raises into a data path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from .kafka import producer_config, tail_config
+from .runtime import node_name
+from .schemas import EMPTY, Entry, Snapshot, decode_entry, read_snapshot, snapshot_bytes
+from .settings import PlatformSettings
+from .topics import CONTROL, NODES
+
+log = structlog.get_logger()
+
+HEARTBEAT_S = 5.0
+LIVE_S = 16.0  # a node that has not reported for three heartbeats is not waited for
+
+
+class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node says of itself on `hourmark.nodes`. `at`, `started_at`, `applied_at`: seconds since 1970."""
+
+    node: str
+    room: str
+    revision: int
+    applied_at: float
+    started_at: float
+    at: float
+
+
+class ControlTail:
+    """`snapshot` is always usable (empty at first). `on_change` is called on the tail's thread with each new snapshot, before the
+    revision counts as applied; a room that applies later passes `reports=False` and calls `applied(revision)` itself.
+    """
+
+    def __init__(
+        self,
+        settings: PlatformSettings,
+        room: str,
+        on_change: Callable[[Snapshot], None] | None = None,
+        *,
+        reports: bool = True,
+    ) -> None:
+        self.snapshot: Snapshot = EMPTY
+        self.caught_up = threading.Event()
+        self.node = node_name(settings, room)
+        self._settings, self._room, self._on_change, self._reports = settings, room, on_change, reports
+        self._path = Path(settings.home) / "snapshots" / f"{room}.json"
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._report_now = threading.Event()
+        self._applied, self._applied_at, self._started_at = 0, 0.0, time.time()
+        self._threads = [
+            threading.Thread(target=t, name=f"control-{n}", daemon=True) for n, t in (("tail", self._tail), ("report", self._report))
+        ]
+
+    def start(self) -> ControlTail:
+        """Load the snapshot from disk, if any, and begin to follow the topic."""
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                self._publish(read_snapshot(self._path.read_bytes()), save=False)
+            except (msgspec.DecodeError, OSError) as exc:
+                log.warning("snapshot on disk is unreadable, starting without", path=str(self._path), error=str(exc))
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def close(self) -> None:
+        """Stop following; the node says goodbye on hourmark.nodes."""
+        self._stop.set()
+        self._report_now.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(5.0)
+
+    def wait_for(self, found: Callable[[Snapshot], bool], timeout: float) -> bool:
+        """Block until a snapshot satisfies `found`, at most `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: found(self.snapshot), timeout)
+
+    def applied(self, revision: int) -> None:
+        """This node now works by `revision`; reported at once."""
+        if revision > self._applied:
+            self._applied, self._applied_at = revision, time.time()
+            self._report_now.set()
+
+    def offer(self, changes: list[tuple[str, Entry | None]]) -> None:
+        """Entries learned on another way (a read-through to the registry); newer ones win."""
+        with self._changed:
+            self._publish(self.snapshot.with_changes(changes), save=False)
+
+    def _publish(self, snapshot: Snapshot, *, save: bool) -> None:
+        with self._changed:
+            self.snapshot = snapshot
+            self._changed.notify_all()
+        if self._on_change is not None:
+            self._on_change(snapshot)
+        if self._reports:
+            self.applied(snapshot.revision)
+        if save:
+            self._save(snapshot)
+
+    def _save(self, snapshot: Snapshot) -> None:
+        aside = self._path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with aside.open("wb") as file:
+                file.write(snapshot_bytes(snapshot))
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(self._path)
+        except OSError as exc:
+            log.warning("cannot save the snapshot; a restart without Kafka would start empty", path=str(self._path), error=str(exc))
+
+    def _tail(self) -> None:
+        consumer = Consumer(tail_config(self._settings, enable_partition_eof=True, fetch_wait_max_ms=50))
+        consumer.assign([TopicPartition(CONTROL, 0, OFFSET_BEGINNING)])
+        changes: list[tuple[str, Entry | None]] = []
+        troubled, saved = False, time.monotonic()
+        unsaved = False
+        while not self._stop.is_set():
+            ended = False
+            for message in consumer.consume(1000, 0.1):
+                error = message.error()
+                if error is None:
+                    changes.append(_change(message))
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    ended = True
+                elif not troubled:
+                    troubled = True
+                    log.warning(
+                        "control topic is unreadable, working by the last snapshot", error=error.str(), revision=self.snapshot.revision
+                    )
+                    self._stop.wait(0.2)
+            if changes and (ended or self.caught_up.is_set() or len(changes) > 5000):
+                troubled = False
+                with self._changed:
+                    merged = self.snapshot.with_changes(changes)
+                self._publish(merged, save=False)
+                changes, unsaved = [], True
+            if ended:
+                self.caught_up.set()
+            if unsaved and (ended or time.monotonic() - saved > 5.0):
+                self._save(self.snapshot)
+                unsaved, saved = False, time.monotonic()
+        if unsaved:
+            self._save(self.snapshot)
+        consumer.close()
+
+    def _report(self) -> None:
+        producer = Producer(producer_config(self._settings, linger_ms=0, delivery_timeout_ms=5000))
+        while not self._stop.is_set():
+            self._report_now.clear()
+            if self._applied or self.caught_up.is_set():
+                self._say(producer, msgspec.json.encode(self._own_report()))
+            self._report_now.wait(HEARTBEAT_S)
+        self._say(producer, None)
+        producer.flush(3.0)
+
+    def _own_report(self) -> NodeReport:
+        return NodeReport(
+            node=self.node,
+            room=self._room,
+            revision=self._applied,
+            applied_at=self._applied_at,
+            started_at=self._started_at,
+            at=time.time(),
+        )
+
+    def _say(self, producer: Producer, value: bytes | None) -> None:
+        try:
+            producer.produce(NODES, value=value, key=self.node.encode())
+            producer.poll(0)
+        except (BufferError, KafkaException) as exc:
+            log.warning("cannot report on hourmark.nodes", error=str(exc))
+
+
+def _change(message: Message) -> tuple[str, Entry | None]:
+    key = (message.key() or b"").decode("utf-8", "replace")
+    value = message.value()
+    if value is None:
+        return key, None
+    try:
+        return key, decode_entry(value)
+    except msgspec.DecodeError as exc:
+        # A newer registry may write kinds we do not know: they are not for us.
+        log.warning("control entry ignored: not understood", key=key, error=str(exc), facts=json.dumps(message.offset()))
+        return f"unknown/{key}", None

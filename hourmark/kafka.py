@@ -1,0 +1,140 @@
+"""The edge to Kafka through confluent-kafka: client configurations, topics, and vendor errors in our words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from .errors import BrokerUnavailable, InvariantBroken, PlatformError
+from .settings import PlatformSettings
+
+QUIET: Mapping[str, Any] = {"log_level": 3, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 2000}
+_FATAL = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._FATAL}
+
+
+def client_config(settings: PlatformSettings, **extra: Any) -> dict[str, Any]:
+    """Configuration of any confluent client: bootstrap, passed-through options, then `extra` (underscores become dots)."""
+    return {
+        "bootstrap.servers": settings.kafka,
+        **QUIET,
+        **settings.kafka_options,
+        **{name.replace("_", "."): value for name, value in extra.items()},
+    }
+
+
+def producer_config(settings: PlatformSettings, **extra: Any) -> dict[str, Any]:
+    """A producer that loses nothing: acks=all, idempotent, bounded delivery time."""
+    return client_config(settings, **{"acks": "all", "enable_idempotence": True, "delivery_timeout_ms": 30_000, **extra})
+
+
+def tail_config(settings: PlatformSettings, **extra: Any) -> dict[str, Any]:
+    """A consumer outside every group, at offsets of its own: `assign` it. Never commits; a lost offset is an error, not a reset.
+
+    fetch.queue.backoff.ms=10: the library's default of 1 s stalls a consumer whose queue was full (170 k/s instead of 957 k/s).
+    """
+    return client_config(
+        settings,
+        **{
+            "group_id": "hourmark-tail",
+            "enable_auto_commit": False,
+            "enable_auto_offset_store": False,
+            "auto_offset_reset": "error",
+            "fetch_queue_backoff_ms": 10,
+            "fetch_wait_max_ms": 100,
+            **extra,
+        },
+    )
+
+
+def translate(error: KafkaError | KafkaException | None, what: str) -> PlatformError:
+    """A vendor error as ours: everything that may pass is BrokerUnavailable, the rest InvariantBroken. `what` says what was tried."""
+    found: Any = error.args[0] if isinstance(error, KafkaException) and error.args else error
+    text = found.str() if isinstance(found, KafkaError) else str(found)
+    if isinstance(found, KafkaError) and (found.fatal() or found.code() in _FATAL):
+        return InvariantBroken(f"{what}: {text}")
+    return BrokerUnavailable(f"{what}: {text}")
+
+
+class TopicSpec(NamedTuple):
+    """A topic as it should be. `replicas` -1: the broker's default."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+    replicas: int = -1
+
+
+def ensure_topics(admin: AdminClient, specs: Iterable[TopicSpec], timeout: float = 30.0) -> list[str]:
+    """Create those that are missing; returns the created names. Raises BrokerUnavailable. Existing topics are left as they are."""
+    wanted = [NewTopic(s.name, s.partitions, s.replicas, config=dict(s.config)) for s in specs]
+    created: list[str] = []
+    if not wanted:
+        return created
+    for name, future in admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout).items():
+        try:
+            future.result()
+            created.append(name)
+        except KafkaException as exc:
+            if exc.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise translate(exc, f"creating topic {name}") from exc
+    return created
+
+
+def partition_counts(client: AdminClient | Consumer | Producer, topics: Iterable[str], timeout: float = 10.0) -> dict[str, int]:
+    """Partition count of each of these topics that exists. Raises BrokerUnavailable."""
+    wanted = set(topics)
+    try:
+        found = client.list_topics(timeout=timeout).topics
+    except KafkaException as exc:
+        raise translate(exc, "listing topics") from exc
+    return {name: len(meta.partitions) for name, meta in found.items() if name in wanted and meta.error is None and meta.partitions}
+
+
+def topic_config(admin: AdminClient, topic: str, timeout: float = 10.0) -> dict[str, str]:
+    """A topic's effective configuration. Raises BrokerUnavailable."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    try:
+        found = admin.describe_configs([resource], request_timeout=timeout)[resource].result()
+    except KafkaException as exc:
+        raise translate(exc, f"reading the configuration of {topic}") from exc
+    return {name: str(entry.value) for name, entry in found.items()}
+
+
+def wait_for_topics(
+    client: AdminClient | Consumer | Producer,
+    topics: Iterable[str],
+    stopping: Callable[[], bool],
+    on_wait: Callable[[str], None],
+    every: float = 0.5,
+) -> dict[str, int]:
+    """Wait until all these topics exist (or `stopping`); `on_wait` gets one line per episode. Returns their partition counts."""
+    wanted, told = set(topics), ""
+    while not stopping():
+        try:
+            found = partition_counts(client, wanted, timeout=5.0)
+            missing = wanted - found.keys()
+            if not missing:
+                return found
+            line = f"waiting for topics {', '.join(sorted(missing))}: the registry creates them"
+        except BrokerUnavailable:
+            line = "waiting for Kafka: no broker answers"
+        if line != told:
+            on_wait(line)
+            told = line
+        time.sleep(every)
+    return {}
+
+
+def bounds(consumer: Consumer, topic: str, partition: int, timeout: float = 10.0) -> tuple[int, int]:
+    """First offset still in the log, and the next one to be written. Raises BrokerUnavailable."""
+    try:
+        found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout)
+    except KafkaException as exc:
+        raise translate(exc, f"reading the bounds of {topic}[{partition}]") from exc
+    if found is None:
+        raise BrokerUnavailable(f"reading the bounds of {topic}[{partition}]: no answer in {timeout} s")
+    return found

@@ -1,0 +1,108 @@
+"""Settings come from the environment, once, at start. This module owns the common names and the rule that all faults come at once.
+
+A room's Settings derives from `PlatformSettings` and sets `env_prefix="HOURMARK_<ROOM>_"`; `load` reads, checks, and refuses unknown names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import AliasChoices, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .errors import SettingsError
+from .hours import Hours, parse_label
+
+PREFIX = "HOURMARK_"
+ROOMS = ("RECEIVER", "DEDUP", "STREAMS", "SINKS", "REGISTRY", "LOCAL", "CLIENT", "TEST", "DEMO", "BENCH")
+
+
+def common(name: str, default: Any = ..., **extra: Any) -> Any:
+    """A field that every room reads from `HOURMARK_<NAME>`, whatever the room's own prefix is."""
+    return Field(default, validation_alias=AliasChoices(PREFIX + name.upper(), name), **extra)
+
+
+class PlatformSettings(BaseSettings):
+    """What every service needs to know. Frozen; pass it on, never read the environment again."""
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", env_ignore_empty=True)
+
+    kafka: str = common("kafka", "127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,host:port]")
+    kafka_options: dict[str, str | int | float | bool] = common(
+        "kafka_options", {}, description="JSON mapping passed to every Kafka client (TLS, SASL), in librdkafka's names"
+    )
+    registry_url: str = common("registry_url", "http://127.0.0.1:8081", description="Base URL of the registry")
+    hour_seconds: int = common("hour_seconds", 3600, ge=1, le=3600, description="Real seconds per platform hour; below 3600 is time-lapse")
+    hour_anchor: str = common("hour_anchor", "", description="UTC hour like 2026-03-01T07 at which time-lapse labels start")
+    profile: Literal["local", "production"] = common("profile", "production", description="`production` refuses time-lapse")
+    home: Path = common("home", Path(".hourmark"), description="Folder for state that may be lost (snapshots, sockets, logs)")
+    metrics_listen: str = common("metrics_listen", "", description="host:port for /metrics, /healthz and /readyz; empty: none")
+    log_format: Literal["console", "json"] = common("log_format", "json", description="Log lines for people or for machines")
+    node: str = common("node", "", description="Name of this process on hourmark.nodes; empty: room, host and pid")
+
+    @model_validator(mode="after")
+    def _time_lapse(self) -> PlatformSettings:
+        if self.hour_seconds != 3600 and self.profile == "production":
+            raise ValueError("HOURMARK_HOUR_SECONDS other than 3600 is time-lapse, which the profile `production` refuses")
+        if self.hour_anchor:
+            parse_label(self.hour_anchor)
+        elif self.hour_seconds != 3600:
+            raise ValueError("time-lapse (HOURMARK_HOUR_SECONDS) needs HOURMARK_HOUR_ANCHOR, an UTC hour like 2026-03-01T07")
+        return self
+
+    @property
+    def hours(self) -> Hours:
+        return Hours(self.hour_seconds, parse_label(self.hour_anchor) if self.hour_anchor else 0)
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(kind: type[S], environ: Mapping[str, str] | None = None) -> S:
+    """Read a room's settings from the environment. Raises SettingsError with every fault: wrong values, missing and unknown names."""
+    environ = os.environ if environ is None else environ
+    faults = [f"{name} is no setting{_nearest(name, kind)}" for name in unknown_names(kind, environ)]
+    try:
+        settings = kind()
+    except ValidationError as exc:
+        faults += [_say(error, kind) for error in exc.errors()]
+    else:
+        if not faults:
+            return settings
+    raise SettingsError(faults)
+
+
+def environment_names(kind: type[BaseSettings]) -> dict[str, str]:
+    """Environment name → field name, for every field of a Settings class."""
+    prefix = kind.model_config.get("env_prefix", "")
+    names = {}
+    for field, info in kind.model_fields.items():
+        alias = info.validation_alias
+        names[str(alias.choices[0]) if isinstance(alias, AliasChoices) else (prefix + field).upper()] = field
+    return names
+
+
+def unknown_names(kind: type[BaseSettings], environ: Mapping[str, str]) -> list[str]:
+    """Names with our prefix that this room should know and does not: a typo must not pass silently. Other rooms' names are theirs."""
+    known = environment_names(kind)
+    mine = str(kind.model_config.get("env_prefix", "")).upper()
+    others = tuple(f"{PREFIX}{room}_" for room in ROOMS if f"{PREFIX}{room}_" != mine)
+    shared = environment_names(PlatformSettings).keys() | {f"{PREFIX}REDIS_URL", f"{PREFIX}LAKE_URL"}
+    return sorted(n for n in environ if n.startswith(PREFIX) and n not in known and n not in shared and not n.startswith(others))
+
+
+def _nearest(name: str, kind: type[BaseSettings]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, environment_names(kind), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _say(error: Any, kind: type[BaseSettings]) -> str:
+    where = str(error["loc"][0]) if error["loc"] else ""
+    by_field = {field: name for name, field in environment_names(kind).items()}
+    name = by_field.get(where, where)
+    return f"{name}: {error['msg']}" if name else str(error["msg"]).removeprefix("Value error, ")
