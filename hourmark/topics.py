@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Final, Literal, NamedTuple
 
-EVENT_TYPE: Final = re.compile(r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$")
+EVENT_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 EVENT_TYPE_MAX: Final = 100
 
 CONTROL: Final = "hourmark.control"
@@ -44,7 +44,7 @@ class Partition(NamedTuple):
 
 def is_event_type(name: str) -> bool:
     """True for names like `player.song_played`: lower case, at least one dot, at most 100 characters."""
-    return len(name) <= EVENT_TYPE_MAX and EVENT_TYPE.match(name) is not None
+    return len(name) <= EVENT_TYPE_MAX and EVENT_TYPE.fullmatch(name) is not None
 
 
 def raw_topic(event_type: str) -> str:
