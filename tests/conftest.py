@@ -1,0 +1,68 @@
+"""Real servers for tests that need them, started by the native stack's own code, once per session, gone at its end.
+
+HOURMARK_TEST_KAFKA and HOURMARK_TEST_REDIS_URL reuse running ones for `kafka` and `valkey`. `kafka_server` and `valkey_server` are always
+our own, because tests kill them: such a test connects to `kafka_server.bootstrap` and `valkey_server.url`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local.kafka import KafkaServer
+from local.redis import RedisServer
+
+PREFIX = "hourmark-test-"
+
+
+@pytest.fixture(scope="session")
+def server_home() -> Iterator[Path]:
+    """A folder for servers, named by our pid, so that a session which was killed is swept up by the next one."""
+    root = Path(tempfile.gettempdir())
+    for left in root.glob(PREFIX + "*"):
+        pid = left.name.removeprefix(PREFIX).split("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def kafka_server(server_home: Path) -> Iterator[KafkaServer]:
+    """A broker of this session. Who kills or stops it starts it again."""
+    server = KafkaServer(server_home / "kafka", heap_mb=512)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey_server(server_home: Path) -> Iterator[RedisServer]:
+    """A Valkey of this session. Who kills or stops it starts it again."""
+    server = RedisServer(server_home / "valkey")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> str:
+    """Bootstrap address of a broker shared by all tests: use event types of your own."""
+    return os.environ.get("HOURMARK_TEST_KAFKA") or str(request.getfixturevalue("kafka_server").bootstrap)
+
+
+@pytest.fixture(scope="session")
+def valkey(request: pytest.FixtureRequest) -> str:
+    """URL of a Valkey shared by all tests: use keys of your own."""
+    return os.environ.get("HOURMARK_TEST_REDIS_URL") or str(request.getfixturevalue("valkey_server").url)
