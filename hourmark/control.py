@@ -7,7 +7,6 @@ raises into a data path.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 import time
@@ -20,7 +19,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from .kafka import producer_config, tail_config
 from .runtime import node_name
-from .schemas import EMPTY, Entry, Snapshot, decode_entry, read_snapshot, snapshot_bytes
+from .schemas import EMPTY, Entry, Snapshot, decode_entry, entry_key, read_snapshot, snapshot_bytes
 from .settings import PlatformSettings
 from .topics import CONTROL, NODES
 
@@ -62,6 +61,7 @@ class ControlTail:
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._report_now = threading.Event()
+        self._troubled = False
         self._applied, self._applied_at, self._started_at = 0, 0.0, time.time()
         self._threads = [
             threading.Thread(target=t, name=f"control-{n}", daemon=True) for n, t in (("tail", self._tail), ("report", self._report))
@@ -128,37 +128,43 @@ class ControlTail:
     def _tail(self) -> None:
         consumer = Consumer(tail_config(self._settings, enable_partition_eof=True, fetch_wait_max_ms=50))
         consumer.assign([TopicPartition(CONTROL, 0, OFFSET_BEGINNING)])
-        changes: list[tuple[str, Entry | None]] = []
-        troubled, saved = False, time.monotonic()
-        unsaved = False
+        first: Snapshot | None = EMPTY  # what the topic alone says, until its end is reached once
         while not self._stop.is_set():
-            ended = False
-            for message in consumer.consume(1000, 0.1):
-                error = message.error()
-                if error is None:
-                    changes.append(_change(message))
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    ended = True
-                elif not troubled:
-                    troubled = True
-                    log.warning(
-                        "control topic is unreadable, working by the last snapshot", error=error.str(), revision=self.snapshot.revision
-                    )
-                    self._stop.wait(0.2)
-            if changes and (ended or self.caught_up.is_set() or len(changes) > 5000):
-                troubled = False
+            changes, ended = self._read(consumer)
+            if first is not None:
+                first = first.with_changes(changes) if changes else first
+                if ended:
+                    self._catch_up(first)
+                    first = None
+            elif changes:
                 with self._changed:
                     merged = self.snapshot.with_changes(changes)
-                self._publish(merged, save=False)
-                changes, unsaved = [], True
-            if ended:
-                self.caught_up.set()
-            if unsaved and (ended or time.monotonic() - saved > 5.0):
-                self._save(self.snapshot)
-                unsaved, saved = False, time.monotonic()
-        if unsaved:
-            self._save(self.snapshot)
+                self._publish(merged, save=True)
         consumer.close()
+
+    def _catch_up(self, topic: Snapshot) -> None:
+        """The topic replaces the snapshot from disk, so that what was deleted meanwhile goes; a topic that knows less (wiped) does not."""
+        if topic.revision >= self.snapshot.revision:
+            self._publish(topic, save=True)
+        else:
+            log.warning("control topic is older than the snapshot on disk, keeping both", topic=topic.revision, disk=self.snapshot.revision)
+            self._publish(self.snapshot.with_changes((entry_key(e), e) for e in topic.entries()), save=False)
+        self.caught_up.set()
+
+    def _read(self, consumer: Consumer) -> tuple[list[tuple[str, Entry | None]], bool]:
+        changes: list[tuple[str, Entry | None]] = []
+        ended = False
+        for message in consumer.consume(1000, 0.1):
+            error = message.error()
+            if error is None:
+                changes.append(_change(message))
+                self._troubled = False
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ended = True
+            elif not self._troubled:
+                self._troubled = True
+                log.warning("control topic is unreadable, working by the last snapshot", error=error.str(), revision=self.snapshot.revision)
+        return changes, ended
 
     def _report(self) -> None:
         producer = Producer(producer_config(self._settings, linger_ms=0, delivery_timeout_ms=5000))
@@ -197,5 +203,5 @@ def _change(message: Message) -> tuple[str, Entry | None]:
         return key, decode_entry(value)
     except msgspec.DecodeError as exc:
         # A newer registry may write kinds we do not know: they are not for us.
-        log.warning("control entry ignored: not understood", key=key, error=str(exc), facts=json.dumps(message.offset()))
+        log.warning("control entry ignored: not understood", key=key, error=str(exc), offset=message.offset())
         return f"unknown/{key}", None
