@@ -1,4 +1,7 @@
-"""The JVM and the jars of Apache Kafka. Promises one download per user, safe when two first starts meet, and starts without network after it."""
+"""The JVM and the jars of Apache Kafka.
+
+Promises one download per user, safe when two first starts meet or one is killed; after it no network is needed.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ from local.errors import ServerUnavailable
 OLDEST_JAVA = 17
 KAFKA_VERSION = "4.3.1"
 KAFKA = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
-# Kafka logs through slf4j 1.7; without the binding it would say nothing at all. Resolved apart: in one environment jgo mixes Kafka's versions.
+# Kafka logs through slf4j 1.7; without the binding it would say nothing at all.
+# Resolved apart: in one environment with it jgo mixes Kafka's versions.
 BINDING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"
 
 
@@ -101,11 +105,11 @@ def _fetch(home: Path) -> None:
 
 def _resolve(endpoint: str, work: Path) -> list[Path]:
     """The jars of one Maven endpoint with all it needs, in both folders of jgo's environment."""
-    import jgo
+    from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.env import EnvironmentBuilder, LinkStrategy
     from jgo.maven import MavenContext
 
-    context = MavenContext(repo_cache=work / "maven", remote_repos={"central": jgo.MAVEN_CENTRAL_URL})
+    context = MavenContext(repo_cache=work / "maven", remote_repos={"central": MAVEN_CENTRAL_URL})
     builder = EnvironmentBuilder(context=context, cache_dir=work / "jgo", link_strategy=LinkStrategy.AUTO)
     try:
         environment = Path(builder.from_endpoint(endpoint).path)

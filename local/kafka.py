@@ -76,10 +76,10 @@ class KafkaServer(Server):
 
     name = "kafka"
 
-    def __init__(self, home: Path, port: int = 0, *, heap_mb: int = 512, log_level: str = "warn") -> None:
-        """`heap_mb` at most 1024 is enough for some thousand partitions."""
+    def __init__(self, home: Path, port: int = 0, *, controller_port: int = 0, heap_mb: int = 512, log_level: str = "warn") -> None:
+        """`heap_mb`: 512 serves some hundred partitions, 1024 some thousand."""
         super().__init__(home, port)
-        self.controller_port = self._remembered("controller-port")
+        self.controller_port = controller_port or self._remembered("controller-port")
         self.heap_mb = heap_mb
         self.log_level = log_level
 
@@ -98,7 +98,7 @@ class KafkaServer(Server):
     def prepare(self) -> None:
         """Writes the configuration, fetches the jars when they are not here, formats the storage once. Raises ServerUnavailable."""
         self._properties.write_text(
-            CONFIG.format(host=HOST, port=self.port, controller_port=self.controller_port, data=self.data),
+            CONFIG.format(host=HOST, port=self.port, controller_port=self.controller_port, data=_property(self.data))
         )
         (self.home / "log4j2.properties").write_text(LOGGING.format(level=self.log_level))
         formatted = self.home / "formatted"
@@ -138,7 +138,8 @@ class KafkaServer(Server):
     def _format(self) -> None:
         # Without the mark nothing was ever stored: what lies there is a format that was cut short.
         shutil.rmtree(self.data, ignore_errors=True)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The first letter is fixed: an id that starts with a dash would be read as an option.
+        cluster = base64.urlsafe_b64encode(b"h" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         done = subprocess.run(
             [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)],
             capture_output=True,
@@ -147,6 +148,14 @@ class KafkaServer(Server):
         )
         if done.returncode:
             raise ServerUnavailable(f"kafka's storage in {self.data} cannot be formatted:\n{done.stdout}{done.stderr}".rstrip())
+
+
+def _property(path: Path) -> str:
+    """A path as a Java properties file can hold it: ASCII, the rest as UTF-16 escapes."""
+    text = str(path).replace("\\", "\\\\")
+    units = text.encode("utf-16-be")
+    codes = [int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2)]
+    return "".join(chr(code) if 32 <= code < 127 else f"\\u{code:04x}" for code in codes)
 
 
 def answers(bootstrap: str, timeout: float = 2.0) -> bool:

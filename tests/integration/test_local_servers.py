@@ -53,7 +53,8 @@ def test_kafka_keeps_its_data_over_restart_and_kill(tmp_path: Path) -> None:
     try:
         server.start()
         address, first = server.bootstrap, server.pid
-        AdminClient({"bootstrap.servers": address}).create_topics([NewTopic("t", 1, 1)])["t"].result()
+        admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+        admin.create_topics([NewTopic("t", 1, 1)])["t"].result()
         put(address, "t", b"before")
         server.restart()
         assert server.pid != first
