@@ -1,0 +1,105 @@
+"""Where the platform is: from the environment (a fleet), else from the stack's own file in HOURMARK_HOME (a laptop)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from hourmark.hours import Hours, parse_label
+from hourmark.settings import PlatformSettings
+
+from .failures import Unreachable, WrongInput
+
+
+def home() -> Path:
+    """The state folder: HOURMARK_HOME, else `.hourmark` here."""
+    return Path(os.environ.get("HOURMARK_HOME") or ".hourmark").absolute()
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Every address may be empty: a command asks with `need` for those it cannot do without."""
+
+    receiver: str = ""
+    registry: str = ""
+    kafka: str = ""
+    lake: str = ""
+    write_key: str = ""
+    hour_seconds: int = 3600
+    hour_anchor: str = ""
+    origin: str = ""
+
+    @property
+    def hours(self) -> Hours:
+        return Hours(self.hour_seconds, parse_label(self.hour_anchor) if self.hour_anchor else 0)
+
+    @property
+    def lake_path(self) -> Path:
+        """The lake as a local folder. Raises WrongInput for a lake elsewhere."""
+        parts = urlsplit(self.lake)
+        if parts.scheme not in ("", "file"):
+            raise WrongInput("this command reads a lake on the local disk only", where=self.lake)
+        return Path(unquote(parts.path))
+
+    def settings(self) -> PlatformSettings:
+        """As the shelf's Kafka edge wants them."""
+        options = json.loads(os.environ.get("HOURMARK_KAFKA_OPTIONS") or "{}")
+        return PlatformSettings(
+            kafka=self.kafka,
+            kafka_options=options,
+            registry_url=self.registry,
+            hour_seconds=self.hour_seconds,
+            hour_anchor=self.hour_anchor,
+            profile="local",
+            home=home(),
+        )
+
+
+_ENVIRONMENT: Mapping[str, str] = {
+    "receiver": "HOURMARK_RECEIVER_URL",
+    "registry": "HOURMARK_REGISTRY_URL",
+    "kafka": "HOURMARK_KAFKA",
+    "lake": "HOURMARK_LAKE_URL",
+    "write_key": "HOURMARK_CLIENT_WRITE_KEY",
+    "hour_anchor": "HOURMARK_HOUR_ANCHOR",
+}
+
+
+def find(*need: str) -> Addresses:
+    """The platform's addresses. Raises Unreachable naming what is missing and how to give it."""
+    from_stack = stack_file()
+    from_environment: dict[str, Any] = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
+    if os.environ.get("HOURMARK_HOUR_SECONDS"):
+        from_environment["hour_seconds"] = _whole(os.environ["HOURMARK_HOUR_SECONDS"])
+    merged = {**from_stack, **from_environment}
+    known = {name: value for name, value in merged.items() if name in Addresses.__dataclass_fields__ and value not in (None, "")}
+    found = Addresses(**{**known, "origin": "environment" if from_environment else str(home() / "stack.json")})
+    missing = [name for name in need if not getattr(found, name)]
+    if missing:
+        variables = ", ".join(_ENVIRONMENT[name] for name in missing)
+        raise Unreachable(
+            "no stack is running here" if not from_stack else f"the stack does not say where its {' and '.join(missing)} is",
+            where=str(home()),
+            remedy=f"start one with `hourmark up --detach`, or set {variables}",
+        )
+    return found
+
+
+def _whole(text: str) -> int:
+    if not text.isdigit():
+        raise WrongInput(f"HOURMARK_HOUR_SECONDS must be a whole number of seconds, not {text!r}")
+    return int(text)
+
+
+def stack_file() -> dict[str, Any]:
+    """What the native stack wrote about itself; empty when there is none or it is unreadable."""
+    try:
+        found = json.loads((home() / "stack.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,60 @@
+"""The command line's one wiring place: every command by name. Modules import heavy things only inside the command that needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from hourmark import __version__
+from hourmark.errors import PlatformError, SettingsError
+
+from . import bench, demo, events, fsck, lake, send, stack, tail
+from .failures import exit_code, lines
+
+app = typer.Typer(
+    name="hourmark",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Events in; complete, duplicate-free, immutable hours out.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"hourmark {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")] = False,
+) -> None:
+    """Events in; complete, duplicate-free, immutable hours out."""
+
+
+for module in (stack, demo, events, send, tail, lake, fsck, bench):
+    module.register(app)
+
+
+def run() -> int:
+    """Run the command named by the process's arguments; returns its exit code and has printed whatever went wrong."""
+    try:
+        app(prog_name="hourmark")
+    except SystemExit as exc:  # typer's own way to end, with the code of a usage error or of typer.Exit
+        return exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
+    except (PlatformError, SettingsError) as exc:
+        from .output import complain
+
+        complain(lines(exc))
+        return exit_code(exc)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone (`| head`): nothing to complain about
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0

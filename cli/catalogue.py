@@ -1,0 +1,105 @@
+"""Questions to the registry over HTTP, with its answers and its silence in the command line's words."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from .failures import Unreachable, WrongInput, did_you_mean
+
+
+class Catalogue:
+    """The registry as the command line sees it. Raises Unreachable when it is away, WrongInput when it refuses."""
+
+    def __init__(self, url: str, timeout: float = 10.0) -> None:
+        self.url = url.rstrip("/")
+        self._timeout = timeout
+
+    def names(self) -> list[str]:
+        """Every declared event type."""
+        return [str(entry["event"]) for entry in self.all()]
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every declared event type as the registry lists it."""
+        found: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            page = self.ask("GET", f"/v1/events?limit=1000&after={urllib.parse.quote(after)}")
+            entries = page["events"]
+            found += entries
+            after = str(page.get("next") or "")
+            if not after or not entries:
+                return found
+
+    def get(self, event_type: str) -> dict[str, Any]:
+        """One event type. Raises WrongInput with the nearest name when it is not declared."""
+        try:
+            answer: dict[str, Any] = self.ask("GET", f"/v1/events/{urllib.parse.quote(event_type)}")
+        except WrongInput:
+            self.require(event_type)
+            raise
+        return answer
+
+    def require(self, event_type: str) -> None:
+        """Raises WrongInput with the nearest name when the event type is not declared."""
+        known = self.names()
+        if event_type not in known:
+            raise unknown_type(event_type, known)
+
+    def declare(self, event_type: str, declaration: Any, wait: float = 0.0) -> dict[str, Any]:
+        """Declare it; with `wait` seconds the answer says when each node had applied it."""
+        query = f"?wait={wait:g}s" if wait else ""
+        answer: dict[str, Any] = self.ask("PUT", f"/v1/events/{urllib.parse.quote(event_type)}{query}", declaration, wait)
+        return answer
+
+    def schema(self, schema_id: int) -> dict[str, Any]:
+        """A wire schema by its id, as Avro JSON."""
+        answer: dict[str, Any] = json.loads(self.ask("GET", f"/schemas/ids/{schema_id}")["schema"])
+        return answer
+
+    def ask(self, method: str, path: str, body: Any = None, patience: float = 0.0) -> Any:
+        """One request; the decoded answer. `patience`: seconds beyond the usual time-out that the answer may take."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, method=method, headers={"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout + patience) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as exc:
+            raise _refusal(exc, method, self.url + path) from exc
+        except (OSError, ValueError) as exc:
+            reason = getattr(exc, "reason", exc)
+            raise Unreachable(
+                f"the registry does not answer: {reason}",
+                where=self.url,
+                remedy="see `hourmark status`; start it with `hourmark up --detach`, or set HOURMARK_REGISTRY_URL",
+            ) from exc
+
+
+def unknown_type(event_type: str, known: list[str]) -> WrongInput:
+    """The error for an event type nobody declared."""
+    return WrongInput(
+        f"no event type {event_type}{did_you_mean(event_type, known)}",
+        remedy="`hourmark events` lists what is declared; `hourmark declare FILE` declares more",
+    )
+
+
+def _refusal(exc: urllib.error.HTTPError, method: str, url: str) -> WrongInput | Unreachable:
+    try:
+        answer = json.load(exc)
+    except ValueError:
+        answer = {}
+    message = str(answer.get("message") or f"{exc.code} {exc.reason}")
+    problems = [_problem(problem) for problem in answer.get("problems") or ()]
+    text = f"the registry refuses: {message}" + "".join(f"\n  - {problem}" for problem in problems)
+    if exc.code >= 500:
+        return Unreachable(f"the registry failed: {message}", where=f"{method} {url}", remedy="`hourmark logs registry` says more")
+    return WrongInput(text, where=f"{method} {url}")
+
+
+def _problem(problem: Any) -> str:
+    if isinstance(problem, dict):
+        return ": ".join(str(problem[name]) for name in ("path", "rule", "message", "detail", "fix") if problem.get(name))
+    return str(problem)

@@ -1,0 +1,114 @@
+"""Commands about event types: `declare` gives declarations to the registry, `events` lists or shows what is declared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from .catalogue import Catalogue
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(declare)
+    app.command()(events)
+
+
+def declare(
+    sources: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML declarations, or folders of them.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Until every live node works by them.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds --wait may take for each.")] = 15.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Declare event types from YAML files."""
+    from .addresses import find
+    from .catalogue import Catalogue
+    from .declarations import read
+    from .failures import ANSWER_IS_NO
+    from .output import console, print_json, table
+
+    declarations = [declaration for source in sources for declaration in read(source)]
+    catalogue = Catalogue(find("registry").registry)
+    answers = [catalogue.declare(d["event"], d, timeout if wait else 0.0) for d in declarations]
+    if as_json:
+        print_json(answers)
+    else:
+        rows = [(a["event"], a.get("tier"), a.get("schema_id"), a.get("partitions"), a.get("revision"), _live(a)) for a in answers]
+        columns = ("event type", "tier", "schema id", "partitions", "revision", "live on")
+        console().print(table(columns, rows, right=columns[2:5]))
+    if wait and not all(_everywhere(answer) for answer in answers):
+        raise typer.Exit(ANSWER_IS_NO)
+
+
+def _nodes(answer: dict[str, Any]) -> dict[str, Any]:
+    waited: dict[str, Any] = answer.get("wait") or {}
+    return waited
+
+
+def _everywhere(answer: dict[str, Any]) -> bool:
+    return bool(_nodes(answer).get("complete", True))
+
+
+def _live(answer: dict[str, Any]) -> str:
+    nodes = _nodes(answer).get("nodes")
+    if nodes is None:
+        return "–"
+    slow = [ms for ms in nodes.values() if ms is not None]
+    late = [name for name, ms in nodes.items() if ms is None]
+    said = f"{len(slow)} nodes, slowest {max(slow, default=0):.0f} ms"
+    return f"{said}; not yet on {', '.join(late)}" if late else said
+
+
+def events(
+    event_type: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="Show this one in full.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """List the declared event types, or show one."""
+    from .addresses import find
+    from .catalogue import Catalogue
+    from .output import console, print_json, table
+
+    catalogue = Catalogue(find("registry").registry)
+    if event_type is not None:
+        _show(catalogue, event_type, as_json)
+        return
+    found = catalogue.all()
+    if as_json:
+        print_json(found)
+        return
+    columns = ("event type", "tier", "owner", "partitions", "lifecycle", "description")
+    rows = [(e["event"], e.get("tier"), e.get("owner"), e.get("partitions"), e.get("lifecycle"), e.get("description")) for e in found]
+    console().print(table(columns, rows, right=["partitions"]) if rows else "nothing is declared yet: `hourmark declare FILE`")
+
+
+def _show(catalogue: Catalogue, event_type: str, as_json: bool) -> None:
+    from .output import console, print_json, table
+
+    found = catalogue.get(event_type)
+    if as_json:
+        print_json(found)
+        return
+    facts = [(name, str(value)) for name, value in found.items() if isinstance(value, str | int | float) and not isinstance(value, bool)]
+    console().print(table(("", event_type), facts))
+    fields = _schema(found).get("fields") or ()
+    columns = ("field", "type", "meaning")
+    console().print(table(columns, [(f["name"], _type_name(f["type"]), f.get("doc", "")) for f in fields], title="payload"))
+
+
+def _schema(found: dict[str, Any]) -> dict[str, Any]:
+    declaration = found.get("declaration") or found
+    schema = declaration.get("schema")
+    return schema if isinstance(schema, dict) else {}
+
+
+def _type_name(avro: Any) -> str:
+    if isinstance(avro, list):
+        return " or ".join(_type_name(branch) for branch in avro)
+    if isinstance(avro, dict):
+        logical = avro.get("logicalType")
+        symbols = f" of {', '.join(avro['symbols'])}" if avro.get("symbols") else ""
+        return str(logical or avro.get("type")) + symbols
+    return str(avro)

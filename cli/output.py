@@ -1,0 +1,72 @@
+"""How the command line speaks: rich on a terminal, plain text in a pipe, one JSON document with --json. Errors go to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console for this stream; outside a terminal as wide as its lines need, so that tables are not cut."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty(), width=None if stream.isatty() else 200)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout; unknown types (times, decimals, uuids) as text."""
+    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
+
+
+def json_line(value: Any) -> str:
+    """The same on one line, for streams of documents."""
+    return json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        from base64 import b64encode
+
+        return b64encode(value).decode()
+    isoformat = getattr(value, "isoformat", None)
+    return isoformat() if isoformat is not None else str(value)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", right: Sequence[str] = ()) -> Table:
+    """A rich table; columns named in `right` are aligned right. Cells are text or rich renderables, None is shown as a dash."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(_cell(value) for value in row))
+    return made
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return value if hasattr(value, "__rich_console__") or isinstance(value, str) else str(value)
+
+
+def complain(said: Sequence[tuple[str, str]]) -> None:
+    """Print an error's lines on stderr."""
+    from rich.markup import escape
+
+    out = console(stderr=True)
+    for label, text in said:
+        style = "bold red" if label == "error" else "bold"
+        out.print(f"[{style}]{label}:[/] {escape(text)}")

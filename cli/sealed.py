@@ -1,0 +1,95 @@
+"""The sealed hours of a local lake, and a DuckDB with one view per event type over them. Open hours are never read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hourmark.topics import is_event_type
+
+from .failures import Unreachable, WrongInput, did_you_mean
+
+if TYPE_CHECKING:
+    import duckdb
+
+MARKER = "_SUCCESS"
+
+
+def event_types(lake: Path) -> list[str]:
+    """Event types that have a folder in the lake."""
+    root = lake / "events"
+    if not root.is_dir():
+        return []
+    return sorted(folder.name for folder in root.iterdir() if folder.is_dir() and is_event_type(folder.name))
+
+
+def sealed_folders(lake: Path, event_type: str) -> list[Path]:
+    """Folders of its sealed hours, oldest first."""
+    return sorted(marker.parent for marker in (lake / "events" / event_type).glob(f"dt=*/hour=*/{MARKER}"))
+
+
+def sealed_files(lake: Path, event_type: str) -> list[Path]:
+    """The Parquet files of its sealed hours, oldest hour first."""
+    return [file for folder in sealed_folders(lake, event_type) for file in sorted(folder.glob("*.parquet"))]
+
+
+def view_names(event_type: str) -> tuple[str, str]:
+    """How SQL may call an event type: `flight_departed`, and "flight.departed" in double quotes."""
+    return event_type.replace(".", "_"), event_type
+
+
+def connect(lake: Path, wanted: Iterable[str]) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB, times in UTC, with the views of these event types. A type without a sealed hour has none."""
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    for event_type in wanted:
+        files = sealed_files(lake, event_type)
+        if not files:
+            continue
+        listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+        for name in view_names(event_type):
+            connection.execute(
+                f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}], union_by_name=true, hive_partitioning=false)'
+            )
+    return connection
+
+
+def mentioned(sql: str, known: Iterable[str]) -> list[str]:
+    """Those event types whose name stands in the statement: only their files are opened."""
+    words = set(re.findall(r"[a-z0-9_.]+", sql.lower()))
+    return [t for t in known if any(name in words for name in view_names(t))]
+
+
+def ask(lake: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Column names and rows of one statement over the sealed hours. Raises WrongInput for SQL that does not work."""
+    import duckdb
+
+    if not lake.is_dir():
+        raise Unreachable("there is no lake", where=str(lake), remedy="start the platform with `hourmark up`, or try `hourmark demo`")
+    known = event_types(lake)
+    with connect(lake, mentioned(sql, known)) as connection:
+        try:
+            cursor = connection.execute(sql)
+            return [column[0] for column in cursor.description or ()], cursor.fetchall()
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as exc:
+            raise Unreachable(str(exc), where=str(lake)) from exc
+        except duckdb.Error as exc:
+            raise _explained(exc, lake, known) from exc
+
+
+def _explained(exc: Exception, lake: Path, known: list[str]) -> WrongInput:
+    text = str(exc).strip()
+    missing = re.search(r"Table with name (\S+) does not exist", text)
+    if missing is None:
+        return WrongInput(text, remedy='event types are views: SELECT count(*) FROM flight_departed, or FROM "flight.departed"')
+    name = missing.group(1).strip('"!')
+    own = next((t for t in known if name in view_names(t)), None)
+    if own is not None:
+        return WrongInput(f"{own} has no sealed hour yet", where=str(lake), remedy=f"`hourmark hours {own}` shows how far it is")
+    names = [view for t in known for view in view_names(t)]
+    views = ", ".join(view_names(t)[0] for t in known) or "none yet"
+    return WrongInput(f"no event type called {name}{did_you_mean(name, names)}", where=str(lake), remedy=f"there are: {views}")
