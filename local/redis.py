@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from local.errors import ServerUnavailable
 from local.ports import HOST
@@ -97,3 +98,16 @@ def ping(host: str, port: int, timeout: float = 2.0) -> bool:
             return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
     except OSError:
         return False
+
+
+def answers(url: str, timeout: float = 2.0) -> bool:
+    """True when a Redis answers at the URL; of an encrypted one, when it accepts a connection. Never raises."""
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname or HOST, parts.port or 6379
+        if parts.scheme != "rediss":
+            return ping(host, port, timeout)
+        socket.create_connection((host, port), timeout).close()
+    except (OSError, ValueError):
+        return False
+    return True

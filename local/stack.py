@@ -1,0 +1,301 @@
+"""The whole platform on this machine: real servers and all services under one process supervisor, in one home.
+
+Promises: `up` returns when events can be sent; what ends is started again; `down` leaves no process behind. Two homes are two stacks.
+Refuses: to run with settings other than the ones it was started with, to change the hours of a home, to guess about a damaged one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from hourmark.settings import load
+from local import family, kafka, redis, remembered
+from local.errors import StackUnavailable
+from local.logs import follow, last_lines
+from local.plan import changes, plan
+from local.programs import STAGES, environment, programs, service_command
+from local.remembered import Remembered
+from local.settings import StackSettings
+from local.starting import Starting
+from local.status import ProcessStatus, StackStatus, says_ok
+from local.supervision import GRACE_S, Supervisor, configuration, connect, launch, socket_path
+
+Progress = Callable[[str], None]
+
+
+def silent(_line: str) -> None:
+    """The progress of those who do not want to hear it."""
+
+
+class Stack:
+    """One home's stack. Every method may be called by any process at any time; starts and stops exclude one another by a lock."""
+
+    def __init__(
+        self,
+        settings: StackSettings | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        command_of: Callable[[str], list[str]] = service_command,
+    ) -> None:
+        """`settings`: from the environment by default (raises SettingsError). `environ` passes through to the services.
+
+        `command_of` gives the command of a service room.
+        """
+        self.settings = settings or load(StackSettings)
+        self._environ = dict(os.environ if environ is None else environ)
+        self._command_of = command_of
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    def up(self, wait: bool = True, on_progress: Progress = silent, *, bound: bool = False) -> bool:
+        """Starts what does not run and waits until the stack is ready. False when it was up already.
+
+        `bound`: the stack ends with this process, however that ends. `wait` False: everything is started at once and nothing awaited.
+        Raises PortTaken, ServerUnavailable or StackUnavailable; then (and at Ctrl-C) everything this call started is stopped.
+        """
+        with self._alone(on_progress):
+            known = remembered.read(self.home)
+            running = connect(self.home, known.stack) if known else None
+            if known and running:
+                self._refuse_changes(known)
+                self._start(running, known, wait, on_progress)
+                on_progress("already up")
+                return False
+            if known:
+                self._sweep(known, on_progress)
+            memory = plan(self.settings, known, self._environ)
+            remembered.write(self.home, memory)
+            on_progress("preparing")
+            found = programs(self.settings, memory, self._command_of)
+            (self.home / "run" / "supervisord.conf").write_text(configuration(self.home, memory.stack, found))
+            try:
+                supervisor = launch(self.home, memory.stack, self._environment(memory), bound=bound)
+                self._start(supervisor, memory, wait, on_progress)
+            except BaseException:
+                self._stop(memory, silent)
+                raise
+            return True
+
+    def down(self, on_progress: Progress = silent) -> bool:
+        """Stops everything in order and returns when no process is left. False when nothing was up."""
+        if not (self.home / "stack.json").exists():
+            return False
+        with self._alone(on_progress):
+            memory = remembered.read(self.home)
+            return self._stop(memory, on_progress) if memory else False
+
+    def run(self, on_progress: Progress = silent) -> None:
+        """`up` in the foreground: tells what happens until Ctrl-C or SIGTERM, then stops everything.
+
+        Returns too when `down` ran elsewhere.
+        """
+        with _signals_as_interrupt():
+            started = False
+            try:
+                started = self.up(on_progress=on_progress, bound=True)
+                on_progress("up; Ctrl-C stops everything" if started else "it was started elsewhere; Ctrl-C leaves it up")
+                self.watch(on_progress)
+                on_progress("it was stopped elsewhere")
+            except KeyboardInterrupt:
+                if started:
+                    on_progress("stopping")
+                    self.down(on_progress)
+
+    def watch(self, on_progress: Progress = silent, every: float = 1.0) -> None:
+        """Tells of every process that ended or was started again. Returns when the stack is down."""
+        before: dict[str, tuple[int, str]] = {}
+        while (supervisor := self._supervisor()) is not None:
+            try:
+                now = {p.name: (p.pid, p.state) for p in supervisor.processes()}
+            except StackUnavailable:
+                continue
+            for name, (pid, state) in now.items():
+                was = before.get(name)
+                if was and pid and pid != was[0]:
+                    on_progress(f"{name} runs again (pid {pid})")
+                elif was and state != was[1] and state not in ("running", "starting"):
+                    on_progress(f"{name} {state}; see {self.log(name)}")
+            before = now
+            time.sleep(every)
+
+    def status(self) -> StackStatus:
+        """What runs and answers now. Raises StackUnavailable when no stack was ever up in this home."""
+        memory = remembered.read(self.home)
+        if memory is None:
+            raise StackUnavailable(f"no stack in {self.home}; start one with `hourmark up`")
+        supervisor = connect(self.home, memory.stack)
+        running = supervisor.processes() if supervisor else []
+        up = supervisor is not None
+        order = {name: number for number, name in enumerate(STAGES)}
+        processes = [ProcessStatus(p.name, p.pid or None, p.state, self._ready(memory, p.name) if p.pid else False) for p in running]
+        processes.sort(key=lambda p: (order.get(p.name.rpartition("-")[0] or p.name, 0), p.name))
+        parts = urlsplit(memory.lake)
+        return StackStatus(
+            up=up,
+            receiver=memory.receiver,
+            registry=memory.registry,
+            kafka=memory.kafka,
+            redis=memory.redis,
+            lake=unquote(parts.path) if parts.scheme == "file" else memory.lake,
+            hour_seconds=memory.hour_seconds,
+            hour_anchor=memory.hour_anchor,
+            write_key=memory.write_key,
+            processes=tuple(processes),
+            kafka_ready=up and kafka.answers(memory.kafka),
+            redis_ready=up and redis.answers(memory.redis),
+            registry_ready=up and says_ok(urlsplit(memory.registry).netloc, "/healthz"),
+            receiver_ready=up and says_ok(urlsplit(memory.receiver).netloc, "/readyz"),
+        )
+
+    def log(self, name: str) -> Path:
+        """Log file of a process."""
+        return self.home / "logs" / f"{name}.log"
+
+    def logs(self, name: str = "", *, lines: int = 50, following: bool = False) -> Iterator[tuple[str, str]]:
+        """(process, line) of one process or of all; `following`: goes on with new lines while the stack is up."""
+        names = [name] if name else sorted(file.stem for file in (self.home / "logs").glob("*.log"))
+        files = {found: self.log(found) for found in names}
+        if name and not files[name].exists():
+            raise StackUnavailable(f"no log of {name} in {self.home / 'logs'}")
+        if not following:
+            return iter([(found, line) for found, file in files.items() for line in last_lines(file, lines)])
+        return follow(files, lines, lambda: self._supervisor() is not None)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Sends a signal to one process. Raises StackUnavailable when the stack is not up or knows no such process."""
+        self._need().signal(name, number)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL; the supervisor starts it again."""
+        self.signal(name, signal.SIGKILL)
+
+    def stop(self, name: str) -> None:
+        """Stops one process in order; it stays stopped until `start` or the next `up`."""
+        supervisor = self._need()
+        supervisor.stop(name)
+        _until_stopped(supervisor, {name})
+
+    def start(self, name: str) -> None:
+        """Starts one process; does not wait for it."""
+        self._need().start(name)
+
+    def _need(self) -> Supervisor:
+        supervisor = self._supervisor()
+        if supervisor is None:
+            raise StackUnavailable(f"the stack in {self.home} is not up; start it with `hourmark up`")
+        return supervisor
+
+    def _supervisor(self) -> Supervisor | None:
+        memory = remembered.read(self.home)
+        return connect(self.home, memory.stack) if memory else None
+
+    def _ready(self, memory: Remembered, name: str) -> bool | None:
+        port = memory.ports.get(f"metrics-{name}")
+        return says_ok(f"127.0.0.1:{port}", "/readyz", 1.0) if port else None
+
+    def _environment(self, memory: Remembered) -> dict[str, str]:
+        return {**self._environ, **environment(self.settings, memory), family.MARK: memory.stack}
+
+    def _refuse_changes(self, memory: Remembered) -> None:
+        changed = changes(self.settings, memory, self._environ)
+        if changed:
+            raise StackUnavailable(
+                f"the stack in {self.home} is up with another {', '.join(changed)}; run `hourmark down`, then `hourmark up` again"
+            )
+
+    def _start(self, supervisor: Supervisor, memory: Remembered, wait: bool, on_progress: Progress) -> None:
+        starting = Starting(supervisor, memory, self.log, self.settings.start_seconds, on_progress)
+        if wait:
+            starting.in_order()
+        else:
+            starting.at_once()
+
+    def _stop(self, memory: Remembered, on_progress: Progress) -> bool:
+        """Stage by stage, then the supervisor, then whatever is left of the family."""
+        supervisor = connect(self.home, memory.stack)
+        found = family.members(memory.stack)
+        if supervisor is not None:
+            try:
+                _stop_in_order(supervisor, on_progress)
+            except StackUnavailable as exc:
+                on_progress(f"{exc.message}; ending all processes")
+            supervisor.shutdown()
+        killed = family.end(family.members(memory.stack), GRACE_S if supervisor else 0.0)
+        if killed:
+            on_progress(f"killed what did not end: pids {', '.join(map(str, killed))}")
+        for file in (socket_path(self.home), self.home / "run" / "supervisord.pid"):
+            file.unlink(missing_ok=True)
+        return bool(found)
+
+    def _sweep(self, memory: Remembered, on_progress: Progress) -> None:
+        """After a run that was cut short: nothing of it may hold ports or data. Its servers recover by themselves."""
+        if self._stop(memory, silent):
+            on_progress("ended what an interrupted run had left")
+
+    @contextmanager
+    def _alone(self, on_progress: Progress, patience: float = 120.0) -> Iterator[None]:
+        """One start or stop at a time in this home. The system drops the lock of a process that dies."""
+        try:
+            for folder in ("run", "logs"):
+                (self.home / folder).mkdir(parents=True, exist_ok=True)
+            lock = (self.home / "run" / "lock").open("w")
+        except OSError as exc:
+            raise StackUnavailable(f"{self.home} cannot be written ({exc.strerror}); set HOURMARK_HOME to another folder") from exc
+        deadline, told = time.monotonic() + patience, False
+        with lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise StackUnavailable(f"another `hourmark up` or `down` is still at work in {self.home}") from None
+                if not told:
+                    on_progress("waiting for another `hourmark up` or `down` in this home")
+                    told = True
+                time.sleep(0.1)
+            yield
+
+
+def _stop_in_order(supervisor: Supervisor, on_progress: Progress) -> None:
+    names = {p.name for p in supervisor.processes()}
+    for stage in reversed(STAGES):
+        members = {name for name in names if name == stage or name.startswith(stage + "-")}
+        for name in sorted(members):
+            supervisor.stop(name)
+        _until_stopped(supervisor, members)
+        if members:
+            on_progress(f"{stage} stopped")
+
+
+def _until_stopped(supervisor: Supervisor, names: set[str]) -> None:
+    deadline = time.monotonic() + GRACE_S + 10
+    while time.monotonic() < deadline:
+        if not any(p.pid or p.state in ("starting", "stopping", "backoff") for p in supervisor.processes() if p.name in names):
+            return
+        time.sleep(0.05)
+
+
+@contextmanager
+def _signals_as_interrupt() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the foreground as Ctrl-C does. In other threads than the main one nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
