@@ -12,7 +12,9 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from local.errors import ServerUnavailable
 from local.ports import HOST, free_port, require_free
@@ -23,6 +25,19 @@ LAUNCH = Path(__file__).with_name("launch.py")
 def bound_to_parent(argv: list[str]) -> list[str]:
     """The same command, ended by the kernel when its parent ends (Linux; elsewhere it just runs)."""
     return [sys.executable, "-S", "-E", str(LAUNCH), *argv]
+
+
+# To the kernel the parent is a thread: a server started by a short-lived one would end with it. This one lives as long as the process.
+_SPAWNER = ThreadPoolExecutor(1, "local-servers")
+
+
+def spawn(argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """`subprocess.Popen` for children that are bound to this process."""
+
+    def popen() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(argv, **options)
+
+    return _SPAWNER.submit(popen).result()
 
 
 class Server(ABC):
@@ -72,9 +87,7 @@ class Server(ABC):
         require_free(self.port, self.name)
         self.prepare()
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                bound_to_parent(self.command()), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+            self._process = spawn(bound_to_parent(self.command()), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + self.start_deadline
         while not self.ready():
             if self.pid is None:

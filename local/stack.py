@@ -6,33 +6,27 @@ Refuses: to run with settings other than the ones it was started with, to change
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hourmark.settings import load
 from local import family, kafka, redis, remembered
 from local.errors import StackUnavailable
+from local.lock import alone
 from local.logs import follow, last_lines
 from local.plan import changes, plan
 from local.programs import STAGES, environment, programs, service_command
+from local.progress import Progress, silent
 from local.remembered import Remembered
 from local.settings import StackSettings
 from local.starting import Starting
 from local.status import ProcessStatus, StackStatus, says_ok
-from local.supervision import GRACE_S, Supervisor, configuration, connect, launch, socket_path
-
-Progress = Callable[[str], None]
-
-
-def silent(_line: str) -> None:
-    """The progress of those who do not want to hear it."""
+from local.stopping import signals_as_interrupt, stop_stack, until_stopped
+from local.supervision import Supervisor, configuration, connect, launch
 
 
 class Stack:
@@ -60,15 +54,15 @@ class Stack:
     def up(self, wait: bool = True, on_progress: Progress = silent, *, bound: bool = False) -> bool:
         """Starts what does not run and waits until the stack is ready. False when it was up already.
 
-        `bound`: the stack ends with this process, however that ends. `wait` False: everything is started at once and nothing awaited.
+        `bound`: the stack ends with this process, however that ends (Linux). `wait` False: all is started, nothing awaited.
         Raises PortTaken, ServerUnavailable or StackUnavailable; then (and at Ctrl-C) everything this call started is stopped.
         """
-        with self._alone(on_progress):
+        with alone(self.home, on_progress):
             known = remembered.read(self.home)
             running = connect(self.home, known.stack) if known else None
             if known and running:
                 self._refuse_changes(known)
-                self._start(running, known, wait, on_progress)
+                self._start(running, known, wait, silent)  # an `up` that was cut short is completed
                 on_progress("already up")
                 return False
             if known:
@@ -82,7 +76,7 @@ class Stack:
                 supervisor = launch(self.home, memory.stack, self._environment(memory), bound=bound)
                 self._start(supervisor, memory, wait, on_progress)
             except BaseException:
-                self._stop(memory, silent)
+                stop_stack(self.home, memory, silent)
                 raise
             return True
 
@@ -90,16 +84,16 @@ class Stack:
         """Stops everything in order and returns when no process is left. False when nothing was up."""
         if not (self.home / "stack.json").exists():
             return False
-        with self._alone(on_progress):
+        with alone(self.home, on_progress):
             memory = remembered.read(self.home)
-            return self._stop(memory, on_progress) if memory else False
+            return stop_stack(self.home, memory, on_progress) if memory else False
 
     def run(self, on_progress: Progress = silent) -> None:
         """`up` in the foreground: tells what happens until Ctrl-C or SIGTERM, then stops everything.
 
         Returns too when `down` ran elsewhere.
         """
-        with _signals_as_interrupt():
+        with signals_as_interrupt():
             started = False
             try:
                 started = self.up(on_progress=on_progress, bound=True)
@@ -183,7 +177,7 @@ class Stack:
         """Stops one process in order; it stays stopped until `start` or the next `up`."""
         supervisor = self._need()
         supervisor.stop(name)
-        _until_stopped(supervisor, {name})
+        until_stopped(supervisor, {name})
 
     def start(self, name: str) -> None:
         """Starts one process; does not wait for it."""
@@ -220,82 +214,7 @@ class Stack:
         else:
             starting.at_once()
 
-    def _stop(self, memory: Remembered, on_progress: Progress) -> bool:
-        """Stage by stage, then the supervisor, then whatever is left of the family."""
-        supervisor = connect(self.home, memory.stack)
-        found = family.members(memory.stack)
-        if supervisor is not None:
-            try:
-                _stop_in_order(supervisor, on_progress)
-            except StackUnavailable as exc:
-                on_progress(f"{exc.message}; ending all processes")
-            supervisor.shutdown()
-        killed = family.end(family.members(memory.stack), GRACE_S if supervisor else 0.0)
-        if killed:
-            on_progress(f"killed what did not end: pids {', '.join(map(str, killed))}")
-        for file in (socket_path(self.home), self.home / "run" / "supervisord.pid"):
-            file.unlink(missing_ok=True)
-        return bool(found)
-
     def _sweep(self, memory: Remembered, on_progress: Progress) -> None:
         """After a run that was cut short: nothing of it may hold ports or data. Its servers recover by themselves."""
-        if self._stop(memory, silent):
+        if stop_stack(self.home, memory, silent):
             on_progress("ended what an interrupted run had left")
-
-    @contextmanager
-    def _alone(self, on_progress: Progress, patience: float = 120.0) -> Iterator[None]:
-        """One start or stop at a time in this home. The system drops the lock of a process that dies."""
-        try:
-            for folder in ("run", "logs"):
-                (self.home / folder).mkdir(parents=True, exist_ok=True)
-            lock = (self.home / "run" / "lock").open("w")
-        except OSError as exc:
-            raise StackUnavailable(f"{self.home} cannot be written ({exc.strerror}); set HOURMARK_HOME to another folder") from exc
-        deadline, told = time.monotonic() + patience, False
-        with lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError:
-                    if time.monotonic() > deadline:
-                        raise StackUnavailable(f"another `hourmark up` or `down` is still at work in {self.home}") from None
-                if not told:
-                    on_progress("waiting for another `hourmark up` or `down` in this home")
-                    told = True
-                time.sleep(0.1)
-            yield
-
-
-def _stop_in_order(supervisor: Supervisor, on_progress: Progress) -> None:
-    names = {p.name for p in supervisor.processes()}
-    for stage in reversed(STAGES):
-        members = {name for name in names if name == stage or name.startswith(stage + "-")}
-        for name in sorted(members):
-            supervisor.stop(name)
-        _until_stopped(supervisor, members)
-        if members:
-            on_progress(f"{stage} stopped")
-
-
-def _until_stopped(supervisor: Supervisor, names: set[str]) -> None:
-    deadline = time.monotonic() + GRACE_S + 10
-    while time.monotonic() < deadline:
-        if not any(p.pid or p.state in ("starting", "stopping", "backoff") for p in supervisor.processes() if p.name in names):
-            return
-        time.sleep(0.05)
-
-
-@contextmanager
-def _signals_as_interrupt() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the foreground as Ctrl-C does. In other threads than the main one nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, action in before.items():
-            signal.signal(number, action)

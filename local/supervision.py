@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from local.errors import StackUnavailable
 from local.programs import STAGES, Program
-from local.server import bound_to_parent
+from local.server import bound_to_parent, spawn
 
 # the supervisor binds PATH.PID first, and the system allows 104 characters (macOS) or 108
 LONGEST_SOCKET = 104 - len(".4194304")
@@ -194,7 +194,7 @@ def launch(home: Path, stack: str, environment: Mapping[str, str], *, bound: boo
     command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(home / "run" / "supervisord.conf")]
     said = home / "logs" / "supervisord.out"
     with said.open("wb") as out:
-        child = subprocess.Popen(
+        child = spawn(
             bound_to_parent(command) if bound else command,
             stdin=subprocess.DEVNULL,
             stdout=out,
