@@ -22,13 +22,14 @@ ROOMS = ("RECEIVER", "DEDUP", "STREAMS", "SINKS", "REGISTRY", "LOCAL", "CLIENT",
 
 def common(name: str, default: Any = ..., **extra: Any) -> Any:
     """A field that every room reads from `HOURMARK_<NAME>`, whatever the room's own prefix is."""
-    return Field(default, validation_alias=AliasChoices(PREFIX + name.upper(), name), **extra)
+    # the field's own name is no alias: the environment's HOME would be read as `home`
+    return Field(default, validation_alias=AliasChoices(PREFIX + name.upper()), **extra)
 
 
 class PlatformSettings(BaseSettings):
     """What every service needs to know. Frozen; pass it on, never read the environment again."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, populate_by_name=True, extra="ignore", env_ignore_empty=True)
 
     kafka: str = common("kafka", "127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,host:port]")
     kafka_options: dict[str, str | int | float | bool] = common(
