@@ -55,7 +55,7 @@ def _everywhere(answer: dict[str, Any]) -> bool:
 def _live(answer: dict[str, Any]) -> str:
     nodes = _nodes(answer).get("nodes")
     if nodes is None:
-        return "–"
+        return "-"
     slow = [ms for ms in nodes.values() if ms is not None]
     late = [name for name, ms in nodes.items() if ms is None]
     said = f"{len(slow)} nodes, slowest {max(slow, default=0):.0f} ms"

@@ -18,3 +18,4 @@ def fsck(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Check sealed hours: digests, row counts, extra and missing files, the commit chain, unique ids."""
+    raise NotImplementedError

@@ -54,7 +54,7 @@ class Traffic(threading.Thread):
     def __init__(self, client: Sender, ledger: Ledger, items: Sequence[Item], two_hours: float, seed: int) -> None:
         super().__init__(name=f"traffic-{ledger.event_type}", daemon=True)
         self.failure: Exception | None = None
-        self._client, self._ledger, self._items, self._two_hours = client, ledger, items, two_hours
+        self._client, self.ledger, self._items, self._two_hours = client, ledger, items, two_hours
         self._random = Random(seed)  # the same batches in every run
         self._due: list[tuple[float, int, Copied]] = []
         self._number = count()
@@ -91,20 +91,20 @@ class Traffic(threading.Thread):
         return None
 
     def _send(self, items: Sequence[Item], copied: Copied | None) -> None:
-        verdict: Callable[[Verdict], object] = self._ledger.original
+        verdict: Callable[[Verdict], object] = self.ledger.original
         if copied is not None:
             copied.open = len(items)
             self._awaited += 1
             verdict = self._noting(copied)
-        send, event_type = self._client.send, self._ledger.event_type
+        send, event_type = self._client.send, self.ledger.event_type
         ids = [send(event_type, item.payload, time=item.time, event_id=None, on_verdict=verdict) for item in items]
         if copied is not None:
             copied.ids = ids
-        self._ledger.sent += len(items)
+        self.ledger.sent += len(items)
 
     def _noting(self, copied: Copied) -> Callable[[Verdict], object]:
         def note(verdict: Verdict) -> None:
-            self._ledger.original(verdict)
+            self.ledger.original(verdict)
             copied.open -= 1
             if copied.open == 0:
                 with self._lock:
@@ -120,7 +120,7 @@ class Traffic(threading.Thread):
                 copied = heapq.heappop(self._due)[2]
             for item, event_id in zip(copied.items, copied.ids, strict=True):
                 self._client.send(
-                    self._ledger.event_type, item.payload, time=item.time, event_id=event_id, on_verdict=self._ledger.copy
+                    self.ledger.event_type, item.payload, time=item.time, event_id=event_id, on_verdict=self.ledger.copy
                 )
-            self._ledger.copies_sent += len(copied.items)
+            self.ledger.copies_sent += len(copied.items)
             self._awaited -= 1

@@ -1,0 +1,168 @@
+"""The demo from start to end: own stack, declarations, traffic, faults, seals, balance, answer. Returns the exit code."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cli.addresses import home
+from cli.catalogue import Catalogue
+from cli.declarations import read
+from cli.failures import ANSWER_IS_NO, FINE, Unreachable
+from cli.hour_rows import hour_of
+from cli.output import console, print_json
+from cli.sealed import sealed_folders
+from hourmark.hours import Hours, label, parse_label
+from hourmark_client import Client
+from local.settings import StackSettings
+from local.stack import Stack
+
+from . import balance, dataset, plot, question, report
+from .faults import Fault, Faults
+from .ledger import Ledger
+from .traffic import Traffic
+from .watch import Watch
+
+DECLARATIONS = Path(__file__).with_name("declarations")
+STUCK_S = 180.0  # without one verdict for so long, the demo gives up
+SEAL_S = 120.0
+
+
+class Plan(NamedTuple):
+    """What the user asked for. `events` 0: all."""
+
+    events: int
+    hour_seconds: int
+    kill: bool
+    as_json: bool
+
+
+def run(plan: Plan) -> int:
+    """The whole demo. Raises PlatformError when the platform cannot be brought up or stops answering."""
+    out = console(stderr=plan.as_json)
+    started = time.monotonic()
+    place = home() / "demo"
+    stack = _fresh_stack(place, plan)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            loading = pool.submit(dataset.load, plan.events)
+            out.print(f"starting Kafka, Valkey, registry, receiver, 2 dedup workers, 2 sink workers in {place} …")
+            stack.up(bound=True)
+            status = stack.status()
+            for declaration in read(DECLARATIONS):
+                Catalogue(status.registry).declare(declaration["event"], declaration, wait=15.0)
+            data = loading.result()
+        show = Show(out, place, Hours(status.hour_seconds, parse_label(status.hour_anchor)))
+        ledgers = show.send(stack, status, data, plan)
+        show.wait_for_seals(ledgers)
+        return show.finish(ledgers, time.monotonic() - started, plan)
+    finally:
+        stack.down()
+        out.print(f"stack stopped; {time.monotonic() - started:.0f} s in all", style="dim")
+
+
+def _fresh_stack(place: Path, plan: Plan) -> Stack:
+    """The demo's own home, emptied. A stack left over from an interrupted demo is stopped first; other homes are not touched."""
+    settings = StackSettings(home=place, hour_seconds=plan.hour_seconds, dedup_workers=2, sink_workers=2)
+    if place.exists():
+        Stack(settings).down()
+        shutil.rmtree(place)
+    return Stack(settings)
+
+
+def _kill(stack: Stack, name: str) -> int:
+    pid = next((process.pid for process in stack.status().processes if process.name == name), None)
+    stack.kill(name)
+    return pid or 0
+
+
+class Show:
+    """What is seen of one run."""
+
+    def __init__(self, out: Any, place: Path, hours: Hours) -> None:
+        self._out, self._place, self._hours = out, place, hours
+        self._lake = place / "lake"
+
+    def send(self, stack: Stack, status: Any, data: dataset.Dataset, plan: Plan) -> list[Ledger]:
+        """All events and copies, with the faults; returns when every one has its verdict."""
+        items = data.by_type()
+        ledgers = [Ledger(event_type) for event_type in items]
+        total = sum(map(len, items.values()))
+        self._out.print(f"sending {total:,} events of New York in 2013; an hour lasts {plan.hour_seconds} s")
+        http = Client.http(status.receiver, write_key=status.write_key, app="nyc-flights", block_timeout=STUCK_S)
+        kafka = Client.kafka(status.kafka, registry=status.registry, app="nyc-weather", block_timeout=STUCK_S)
+        traffic = [
+            Traffic(kafka if ledger.event_type == dataset.WEATHER else http, ledger, items[ledger.event_type], 2 * plan.hour_seconds, seed)
+            for seed, ledger in enumerate(ledgers)
+        ]
+        with Watch(self._out, self._lake, ledgers, total) as watch:
+            faults = Faults([Fault("dedup-1", 0.3), Fault("sinks-1", 0.5)] if plan.kill else [], lambda name: _kill(stack, name), watch.notice)
+            for sender in traffic:
+                sender.start()
+            try:
+                self._until_settled(traffic, watch, faults, total)
+            finally:
+                for sender in traffic:
+                    sender.stop()
+            watch.show(force=True)
+        for client in (http, kafka):
+            client.close(STUCK_S)
+        return ledgers
+
+    def _until_settled(self, traffic: list[Traffic], watch: Watch, faults: Faults, total: int) -> None:
+        before, changed = -1, time.monotonic()
+        while True:
+            failed = next((sender.failure for sender in traffic if sender.failure is not None), None)
+            if failed is not None:
+                raise Unreachable(f"sending failed: {failed}", remedy="`hourmark logs receiver-1` may say why") from failed
+            settled = sum(sender.ledger.settled for sender in traffic)
+            sent = sum(sender.ledger.sent + sender.ledger.copies_sent for sender in traffic)
+            if settled >= sent and not any(sender.is_alive() for sender in traffic):
+                faults.due(1.0)
+                return
+            if settled != before:
+                before, changed = settled, time.monotonic()
+            elif time.monotonic() - changed > STUCK_S:
+                raise Unreachable(f"no verdict for {STUCK_S:.0f} s", where=str(self._place / "logs"))
+            faults.due(watch.acknowledged / total)
+            watch.show()
+            time.sleep(0.1)
+
+    def wait_for_seals(self, ledgers: list[Ledger]) -> None:
+        """Until the hour of the last acknowledgement is sealed for every type; bounded, because the balance tells what is missing."""
+        last = self._hours.of(int(time.time() * 1000))
+        self._out.print(f"all sent; waiting for hour {label(last)} to end and to be sealed …")
+        deadline = self._hours.end_ms(last) / 1000 + SEAL_S
+        while time.time() < deadline:
+            if all(self._sealed_up_to(ledger.event_type) >= last for ledger in ledgers):
+                return
+            time.sleep(0.1)
+        self._out.print(f"[red]not sealed {SEAL_S:.0f} s after its end[/]")
+
+    def _sealed_up_to(self, event_type: str) -> int:
+        folders = sealed_folders(self._lake, event_type)
+        return hour_of(folders[-1]) if folders else -1
+
+    def finish(self, ledgers: list[Ledger], seconds: float, plan: Plan) -> int:
+        """Balance, answer, plot, and what to try next."""
+        accounts = [balance.strike(self._lake, self._hours, ledger) for ledger in ledgers]
+        report.balance(self._out, accounts)
+        if not any(account.hours == 0 for account in accounts):
+            found = question.ask(self._lake)
+            report.answer(self._out, found)
+            picture = self._place / "flights.png"
+            plot.draw(found, picture)
+            last = label(hour_of(sealed_folders(self._lake, dataset.DEPARTED)[-1]))
+            report.what_next(self._out, self._place, picture, last)
+        if plan.as_json:
+            print_json(report.balance_json(accounts, seconds))
+        wrong = [account for account in accounts if account.faults]
+        if wrong:
+            self._out.print("[bold red]The balance is NOT exact.[/]")
+            return ANSWER_IS_NO
+        rows = sum(account.rows for account in accounts)
+        self._out.print(f"[bold green]Exact:[/] {rows:,} events acknowledged, {rows:,} rows in sealed hours, none missing, none twice.")
+        return FINE
