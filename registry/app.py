@@ -1,0 +1,148 @@
+"""The registry as one object: `async with Registry(settings) as registry: registry.url`.
+
+Reads are served from the first moment on; writes wait for Kafka. Owns the order of start and stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import TracebackType
+
+import structlog
+from aiohttp import web
+
+from hourmark.errors import Unavailable
+from hourmark.metrics import listen_address, render
+from hourmark.runtime import until_signal
+
+from .api import Api
+from .catalog import Catalog
+from .confluent import ConfluentFace
+from .database import Database
+from .document import MAX_BYTES
+from .nodes import Nodes
+from .outbox import Publisher
+from .provision import Provisioner
+from .settings import Settings
+from .store import Store
+from .web import answer, answered, guarded, measured, refusal
+
+log = structlog.get_logger()
+
+RETRY_S = 1.0
+
+
+class Registry:
+    """Wires store, provisioner, publisher and HTTP server. `url` is known once entered; `ready()` waits until Kafka agrees."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.url = ""
+        self._ready = asyncio.Event()
+        self._reason = "starting"
+        self._work: asyncio.Task[None] | None = None
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Registry:
+        self._database = await asyncio.to_thread(Database, self.settings.database)
+        try:
+            await asyncio.to_thread(self._database.migrate)
+            store = Store(self._database)
+            self._provisioner = Provisioner(self.settings)
+            self._publisher = Publisher(self.settings, store)
+            await self._publisher.load()
+            self._catalog = Catalog(store, self._provisioner, self._publisher)
+            self._nodes = Nodes(self.settings)
+            await self._listen(Api(store, self._catalog, self._publisher, self._nodes), ConfluentFace(store))
+        except BaseException:
+            self._database.close()
+            raise
+        self._work = asyncio.create_task(self._run(), name="registry")
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._work is not None:
+            self._work.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):  # what ended it has been raised by `run`
+                await self._work
+        await asyncio.to_thread(self._close)
+
+    async def ready(self, timeout: float = 60.0) -> None:
+        """Wait until the platform topics stand and the outbox flows. Raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            await self._ready.wait()
+
+    async def run(self) -> None:
+        """Serve until a signal, or until the work behind the API fails; then raises what ended it."""
+        assert self._work is not None
+        signalled = asyncio.create_task(until_signal())
+        done, _ = await asyncio.wait({signalled, self._work}, return_when=asyncio.FIRST_COMPLETED)
+        if self._work in done:
+            signalled.cancel()
+            await self._work
+        log.info("stopping")
+
+    async def _run(self) -> None:
+        await self._begin()
+        self._nodes.start()
+        self._ready.set()
+        log.info("ready", url=self.url)
+        await self._publisher.run()
+
+    async def _begin(self) -> None:
+        """Everything Kafka must have before the first change: waits for it, with one line per reason."""
+        while True:
+            try:
+                created = await asyncio.to_thread(self._provisioner.platform)
+                if created:
+                    log.info("platform topics created", topics=created)
+                await asyncio.to_thread(self._catalog.recover, log.warning)
+                break
+            except Unavailable as exc:
+                if self._reason != exc.code:
+                    log.warning("waiting for Kafka; reads are served meanwhile", message=exc.message)
+                self._reason = exc.code
+                await asyncio.sleep(RETRY_S)
+        secret = self.settings.local_write_key.get_secret_value()
+        if secret:
+            await self._catalog.keep_key("local", secret, ("*",))
+        await self._publisher.load()
+
+    async def _listen(self, api: Api, confluent: ConfluentFace) -> None:
+        token = self.settings.admin_token.get_secret_value()
+        app = web.Application(client_max_size=MAX_BYTES, middlewares=[measured, answered, guarded(token)])
+        app.add_routes([*api.routes(), *confluent.routes()])
+        app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
+        await self._runner.setup()
+        host, port = listen_address(self.settings.listen)
+        site = web.TCPSite(self._runner, host, port)
+        try:
+            await site.start()
+        except OSError as exc:
+            raise Unavailable(f"cannot listen on {self.settings.listen}: {exc.strerror}; set HOURMARK_REGISTRY_LISTEN") from exc
+        taken = self._runner.addresses[0]
+        self.url = f"http://{host}:{taken[1]}"
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return answer({"status": "ok"})
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        if not self._ready.is_set():
+            return refusal(503, "not_ready", self._reason)
+        if self._publisher.trouble:
+            return refusal(503, "not_ready", self._publisher.trouble)
+        return answer({"status": "ready", "revision": self._publisher.published})
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        body, kind = render()
+        return web.Response(body=body, headers={"Content-Type": kind})
+
+    def _close(self) -> None:
+        self._nodes.close()
+        self._publisher.close()
+        self._provisioner.close()
+        self._database.close()

@@ -1,0 +1,43 @@
+"""Avro's names: what is a valid one, and how namespaces complete it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+
+
+class Shape(NamedTuple):
+    """Size of a type with its named types written out: columns in the lake, and levels of nesting."""
+
+    columns: int = 1
+    height: int = 1
+
+
+class Definition(NamedTuple):
+    """A named type that has been read whole, and the namespace that names inside it belong to."""
+
+    node: dict[str, Any]
+    space: str
+    shape: Shape
+
+
+def full_name(name: str, space: str) -> str:
+    """An Avro name with its namespace; a dotted name already has one."""
+    return name if "." in name or not space else f"{space}.{name}"
+
+
+def inner_space(node: Mapping[str, Any], space: str) -> str:
+    """The namespace that names inside this named type belong to."""
+    name, own = node.get("name"), node.get("namespace")
+    if isinstance(name, str) and "." in name:
+        return name.rpartition(".")[0]
+    return own if isinstance(own, str) else space
+
+
+def is_dotted_name(name: str) -> bool:
+    """True for Avro names, with or without a namespace."""
+    return all(NAME.fullmatch(step) for step in name.split("."))

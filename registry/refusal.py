@@ -1,0 +1,35 @@
+"""How the registry says no: problems with a JSON path, a rule and a fix, and the error that carries them to an HTTP answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from hourmark.errors import Rejected
+
+MAX_PROBLEMS = 50
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong. `path`: JSON pointer into the declaration, empty for the whole. `rule`: stable name of what was broken."""
+
+    path: str
+    rule: str
+    message: str
+    fix: str
+
+
+class Refused(Rejected):
+    """A request that will not be granted as it stands. `status`: the HTTP status (4xx)."""
+
+    def __init__(self, status: int, code: str, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.problems = tuple(problems[:MAX_PROBLEMS])
+
+
+def pointer(*steps: object) -> str:
+    """A JSON pointer (RFC 6901): `pointer("schema", "fields", 3)` → `/schema/fields/3`."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)

@@ -1,0 +1,34 @@
+"""Settings of the registry, from the environment."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from hourmark.metrics import listen_address
+from hourmark.settings import PlatformSettings
+
+
+class Settings(PlatformSettings):
+    """What the registry needs to know beside the common settings."""
+
+    model_config = SettingsConfigDict(env_prefix="HOURMARK_REGISTRY_")
+
+    listen: str = Field("127.0.0.1:8081", description="host:port of the HTTP server; port 0 takes a free one")
+    database_url: SecretStr = Field(SecretStr(""), description="SQLAlchemy URL of the store; empty: SQLite in HOURMARK_HOME/registry.db")
+    admin_token: SecretStr = Field(SecretStr(""), description="When set, writes need it as `Authorization: Bearer`")
+    local_write_key: SecretStr = Field(
+        SecretStr(""), description="Write key that is made sure of at start, named `local`, for all event types"
+    )
+    replicas: int = Field(-1, ge=-1, le=32767, description="Replicas of new topics; -1: the broker's default")
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, listen: str) -> str:
+        listen_address(listen)
+        return listen
+
+    @property
+    def database(self) -> str:
+        """The store's URL, with the default filled in."""
+        return self.database_url.get_secret_value() or f"sqlite:///{self.home.absolute() / 'registry.db'}"

@@ -1,0 +1,249 @@
+"""The truth about event types: current declarations, their history, wire schemas, write keys, and the outbox to `hourmark.control`.
+
+Every write and its outbox rows are one transaction. Ids and revisions are never used twice. Blocking: call it from a thread.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+
+from hourmark.schemas import Entry, EventType, WireSchema, WriteKey, encode_entry, entry_key
+
+from .database import Database
+from .tables import events, keys, outbox, revisions, schemas
+
+SUMMARY = (
+    events.c.event,
+    events.c.revision,
+    events.c.owner,
+    events.c.description,
+    events.c.tier,
+    events.c.lifecycle,
+    events.c.schema_id,
+    events.c.schema_version,
+    events.c.partitions,
+)
+
+
+class Stale(Exception):
+    """Another writer was faster; look again. Never leaves the catalogue."""
+
+
+class StoredEvent(NamedTuple):
+    """The current state of one event type. `document`: the declaration."""
+
+    event: str
+    revision: int
+    schema_id: int
+    schema_version: int
+    partitions: int
+    source: int
+    document: dict[str, Any]
+
+
+class StoredSchema(NamedTuple):
+    """One version of a wire schema. `payload`: the payload schema it was compiled from; both as JSON text."""
+
+    id: int
+    event: str
+    version: int
+    fingerprint: str
+    avro: str
+    payload: str
+
+
+class StoredKey(NamedTuple):
+    """A write key without its secret."""
+
+    name: str
+    types: list[str]
+    revision: int
+    token_sha256: str
+
+
+class OutboxRow(NamedTuple):
+    """A record for `hourmark.control`; `value` None: the entry is gone."""
+
+    revision: int
+    key: str
+    value: bytes | None
+
+
+class Draft(NamedTuple):
+    """An event type about to be stored. `base`: the revision it was made from, None for a new one."""
+
+    base: int | None
+    entry: EventType
+    document: Mapping[str, Any]
+    wire: Mapping[str, Any]
+    fingerprint: str
+    author: str
+
+
+class Store:
+    """All reads and writes. `source` of an event type counts the incarnations of its raw topic."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def event(self, name: str) -> StoredEvent | None:
+        with self._database.reading() as connection:
+            return _event(connection, name)
+
+    def events_after(self, after: str, limit: int, q: str = "") -> list[dict[str, Any]]:
+        """Summaries in the order of names, behind `after`; `q` is looked for in name, owner and description."""
+        query = select(*SUMMARY).where(events.c.event > after).order_by(events.c.event).limit(limit)
+        if q:
+            query = query.where(
+                or_(*(column.icontains(q, autoescape=True) for column in (events.c.event, events.c.owner, events.c.description)))
+            )
+        with self._database.reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def all_events(self) -> list[StoredEvent]:
+        with self._database.reading() as connection:
+            return [_stored(row) for row in connection.execute(select(events).order_by(events.c.event))]
+
+    def folded(self, folded: str) -> str | None:
+        """The event type whose topics Kafka would take for those of this folded name."""
+        with self._database.reading() as connection:
+            return connection.execute(select(events.c.event).where(events.c.folded == folded)).scalar()
+
+    def schema(self, schema_id: int) -> StoredSchema | None:
+        with self._database.reading() as connection:
+            row = connection.execute(select(schemas).where(schemas.c.id == schema_id)).first()
+        return None if row is None else StoredSchema._make(row)
+
+    def schemas_of(self, event: str) -> list[StoredSchema]:
+        """All versions, oldest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(schemas).where(schemas.c.event == event).order_by(schemas.c.version))
+            return [StoredSchema._make(row) for row in rows]
+
+    def event_names(self) -> list[str]:
+        with self._database.reading() as connection:
+            return list(connection.execute(select(events.c.event).order_by(events.c.event)).scalars())
+
+    def commit(self, draft: Draft) -> StoredEvent:
+        """Store a draft with its schema (when new) and both outbox rows. Raises Stale when its base is no longer current."""
+        event = draft.entry.event
+        with self._database.writing() as connection:
+            current = _event(connection, event)
+            if (current.revision if current else None) != draft.base:
+                raise Stale
+            schema_id, version = _schema(connection, draft)
+            entry = _enqueue(connection, msgspec.structs.replace(draft.entry, schema_id=schema_id, schema_version=version))
+            row = {
+                "revision": entry.revision,
+                "owner": entry.owner,
+                "description": draft.document.get("description", ""),
+                "tier": entry.tier,
+                "lifecycle": entry.lifecycle,
+                "schema_id": schema_id,
+                "schema_version": version,
+                "partitions": entry.partitions,
+                "source": entry.source,
+                "document": json.dumps(draft.document),
+            }
+            if current is None:
+                connection.execute(insert(events).values(event=event, folded=event.replace(".", "_"), **row))
+            else:
+                connection.execute(update(events).where(events.c.event == event).values(**row))
+            history = {"revision": entry.revision, "event": event, "document": row["document"], "author": draft.author, "at": time.time()}
+            connection.execute(insert(revisions).values(**history))
+            return StoredEvent(event, entry.revision, schema_id, version, entry.partitions, entry.source, dict(draft.document))
+
+    def put_key(self, key: WriteKey) -> tuple[int, bool]:
+        """Store a write key, in place of one of its name. Returns its revision, and whether the name is new."""
+        with self._database.writing() as connection:
+            gone = connection.execute(delete(keys).where(keys.c.name == key.name)).rowcount
+            entry = _enqueue(connection, key)
+            types = json.dumps(list(key.types))
+            row = {"name": key.name, "token_sha256": key.token_sha256, "types": types, "revision": entry.revision, "at": time.time()}
+            connection.execute(insert(keys).values(**row))
+            return entry.revision, not gone
+
+    def delete_key(self, name: str) -> int | None:
+        """Take a write key away. Returns the revision of that, None when there is none of this name."""
+        with self._database.writing() as connection:
+            if not connection.execute(delete(keys).where(keys.c.name == name)).rowcount:
+                return None
+            return _inserted(connection.execute(insert(outbox).values(key=f"key/{name}", value=None)))
+
+    def keys(self) -> list[StoredKey]:
+        with self._database.reading() as connection:
+            rows = connection.execute(select(keys).order_by(keys.c.name)).mappings()
+            return [StoredKey(row["name"], json.loads(row["types"]), row["revision"], row["token_sha256"]) for row in rows]
+
+    def unpublished(self, limit: int) -> list[OutboxRow]:
+        """The oldest rows that are not yet on the control topic, in the order of revisions."""
+        query = select(outbox.c.revision, outbox.c.key, outbox.c.value).where(outbox.c.published_at.is_(None))
+        with self._database.reading() as connection:
+            return [OutboxRow._make(row) for row in connection.execute(query.order_by(outbox.c.revision).limit(limit))]
+
+    def mark_published(self, numbers: Iterable[int]) -> None:
+        with self._database.writing() as connection:
+            connection.execute(update(outbox).where(outbox.c.revision.in_(list(numbers))).values(published_at=time.time()))
+
+    def publish_again(self) -> int:
+        """Mark the newest row of every key as unpublished; returns how many these are."""
+        newest = select(func.max(outbox.c.revision)).group_by(outbox.c.key)
+        with self._database.writing() as connection:
+            return connection.execute(update(outbox).where(outbox.c.revision.in_(newest)).values(published_at=None)).rowcount
+
+    def outbox_state(self) -> tuple[int, int, int]:
+        """Newest revision, newest revision up to which all are published, and how many are not."""
+        open_rows = outbox.c.published_at.is_(None)
+        with self._database.reading() as connection:
+            newest = connection.execute(select(func.max(outbox.c.revision))).scalar() or 0
+            first, count = connection.execute(select(func.min(outbox.c.revision), func.count()).where(open_rows)).one()
+            return newest, newest if first is None else first - 1, count
+
+    def changes(self, since: int) -> list[OutboxRow]:
+        """The newest row of every key that changed after revision `since`, in the order of revisions."""
+        newest = select(func.max(outbox.c.revision)).group_by(outbox.c.key)
+        query = select(outbox.c.revision, outbox.c.key, outbox.c.value).where(outbox.c.revision > since, outbox.c.revision.in_(newest))
+        with self._database.reading() as connection:
+            return [OutboxRow._make(row) for row in connection.execute(query.order_by(outbox.c.revision))]
+
+
+def _event(connection: Connection, name: str) -> StoredEvent | None:
+    row = connection.execute(select(events).where(events.c.event == name)).first()
+    return None if row is None else _stored(row)
+
+
+def _stored(row: Row[Any]) -> StoredEvent:
+    return StoredEvent(row.event, row.revision, row.schema_id, row.schema_version, row.partitions, row.source, json.loads(row.document))
+
+
+def _schema(connection: Connection, draft: Draft) -> tuple[int, int]:
+    """Id and version of the draft's wire schema; a new one is stored and enqueued, before the event type that names it."""
+    event = draft.entry.event
+    known = select(schemas.c.id, schemas.c.version).where(schemas.c.event == event, schemas.c.fingerprint == draft.fingerprint)
+    found = connection.execute(known).first()
+    if found is not None:
+        return found.id, found.version
+    version = (connection.execute(select(func.max(schemas.c.version)).where(schemas.c.event == event)).scalar() or 0) + 1
+    texts = {"fingerprint": draft.fingerprint, "avro": json.dumps(draft.wire), "payload": json.dumps(draft.document["schema"])}
+    schema_id = _inserted(connection.execute(insert(schemas).values(event=event, version=version, **texts)))
+    wire = WireSchema(revision=0, schema_id=schema_id, event=event, version=version, fingerprint=draft.fingerprint, avro=dict(draft.wire))
+    _enqueue(connection, wire)
+    return schema_id, version
+
+
+def _enqueue(connection: Connection, entry: Entry) -> Any:
+    """Put an entry into the outbox; returns it with its revision."""
+    revision = _inserted(connection.execute(insert(outbox).values(key=entry_key(entry), value=b"")))
+    entry = msgspec.structs.replace(entry, revision=revision)
+    connection.execute(update(outbox).where(outbox.c.revision == revision).values(value=encode_entry(entry)))
+    return entry
+
+
+def _inserted(result: Any) -> int:
+    return int(result.inserted_primary_key[0])

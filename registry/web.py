@@ -1,0 +1,163 @@
+"""HTTP in our manner: every answer is JSON, every failure has a code, and no bad input becomes a 5xx."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import math
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from hourmark.errors import PlatformError, Unavailable
+from hourmark.metrics import Histogram
+
+from .catalog import Expected
+from .document import MAX_BYTES, parse_json, parse_yaml
+from .refusal import Refused
+
+log = structlog.get_logger()
+
+BODY_S = 30.0
+YAML = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+LATENCY = Histogram("hourmark_registry_http_seconds", "Time to answer, by route", ["route", "method", "status"])
+_CODES = {404: "unknown_path", 405: "method_not_allowed", 413: "body_too_large", 408: "body_stalled", 401: "unauthorized"}
+_SPAN = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s)?")
+T = TypeVar("T")
+
+
+def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json", headers=headers)
+
+
+def refusal(status: int, code: str, message: str, **more: object) -> web.Response:
+    """The one shape of failure."""
+    return answer({"code": code, "message": message, **more}, status)
+
+
+@web.middleware
+async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Latency by route; waits are part of it."""
+    started = time.monotonic()
+    response = await handler(request)
+    resource = request.match_info.route.resource
+    LATENCY.labels(resource.canonical if resource else "unknown", request.method, response.status).observe(time.monotonic() - started)
+    return response
+
+
+@web.middleware
+async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Failures as answers. What nobody expected is a 500 with a log line, and nothing of it in the answer."""
+    try:
+        return await handler(request)
+    except Refused as exc:
+        return refusal(exc.status, exc.code, exc.message, problems=exc.problems)
+    except Unavailable as exc:
+        response = refusal(503, exc.code, exc.message)
+        response.headers["Retry-After"] = str(math.ceil(exc.retry_after))
+        return response
+    except web.HTTPException as exc:
+        response = refusal(exc.status, _CODES.get(exc.status, "bad_request"), exc.reason)
+        if "Allow" in exc.headers:
+            response.headers["Allow"] = exc.headers["Allow"]
+        return response
+    except PlatformError as exc:
+        log.error("request failed", path=request.path, code=exc.code, message=exc.message)
+        return refusal(500, exc.code, "the registry failed; see its log")
+    except Exception:
+        log.exception("request failed", path=request.path)
+        return refusal(500, "internal", "the registry failed; see its log")
+
+
+def guarded(token: str) -> Any:
+    """A middleware that asks for the admin token on everything that changes something."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if token and request.method in ("PUT", "DELETE"):
+            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode()):
+                raise Refused(401, "unauthorized", "writes need Authorization: Bearer <admin token>")
+        return await handler(request)
+
+    return guard
+
+
+async def body_of(request: web.Request) -> bytes:
+    """The whole body, at most 1 MiB, within 30 s."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError:
+        raise Refused(408, "body_stalled", f"the body did not arrive within {BODY_S:.0f} s") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise Refused(413, "body_too_large", f"a body has at most {MAX_BYTES} bytes") from None
+
+
+async def document_of(request: web.Request) -> Any:
+    """The JSON or YAML document in the body. Raises Refused."""
+    body = await body_of(request)
+    kind = request.content_type if "Content-Type" in request.headers else "application/json"
+    if kind in YAML:
+        return await asyncio.to_thread(parse_yaml, body)
+    if kind == "application/json" or kind.endswith("+json"):
+        return await asyncio.to_thread(parse_json, body)
+    raise Refused(415, "unsupported_media_type", f"{kind:.100} is not read here; send application/json or application/yaml")
+
+
+def shaped(document: object, kind: type[T]) -> T:
+    """A small body as a struct. Raises Refused (400)."""
+    try:
+        return msgspec.convert(document, kind)
+    except (msgspec.ValidationError, RecursionError) as exc:
+        raise Refused(400, "invalid_body", str(exc)[:300]) from None
+
+
+def text(request: web.Request, name: str) -> str:
+    """A query parameter as plain text. Raises Refused (400)."""
+    found = request.query.get(name, "")
+    if len(found) > 200 or not found.isprintable():
+        raise Refused(400, "invalid_parameter", f"{name} must be printable text of at most 200 characters")
+    return found
+
+
+def number(request: web.Request, name: str, default: int, most: int) -> int:
+    """A query parameter as a number from 0 to `most`. Raises Refused (400)."""
+    found = text(request, name)
+    if not found:
+        return default
+    if not (found.isascii() and found.isdigit() and len(found) <= 18 and int(found) <= most):
+        raise Refused(400, "invalid_parameter", f"{name} must be a number from 0 to {most}")
+    return int(found)
+
+
+def seconds(request: web.Request, name: str, most: float) -> float | None:
+    """A query parameter like `5s`, `500ms` or `5`, in seconds; None when absent. Raises Refused (400)."""
+    found = text(request, name)
+    if not found:
+        return None
+    match = _SPAN.fullmatch(found)
+    if match is None or not match[1].isascii():
+        raise Refused(400, "invalid_parameter", f"{name} must be a time like 5s or 500ms")
+    return min(float(match[1]) / (1000 if match[2] == "ms" else 1), most)
+
+
+def expected(request: web.Request) -> Expected:
+    """What If-Match and If-None-Match say. Raises Refused (400)."""
+    if request.headers.get("If-None-Match", "").strip() == "*":
+        return Expected(revision=0)
+    found = request.headers.get("If-Match", "").strip().removeprefix("W/").strip('"')
+    if found == "*":
+        return Expected(exists=True)
+    if not found:
+        return Expected()
+    if not (found.isascii() and found.isdigit() and len(found) <= 18):
+        raise Refused(400, "invalid_parameter", "If-Match must be a revision, as in the ETag of the event type")
+    return Expected(revision=int(found))
