@@ -6,7 +6,6 @@ raises into a data path.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -69,11 +68,12 @@ class ControlTail:
 
     def start(self) -> ControlTail:
         """Load the snapshot from disk, if any, and begin to follow the topic."""
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                self._publish(read_snapshot(self._path.read_bytes()), save=False)
-            except (msgspec.DecodeError, OSError) as exc:
-                log.warning("snapshot on disk is unreadable, starting without", path=str(self._path), error=str(exc))
+        try:
+            self._publish(read_snapshot(self._path.read_bytes()), save=False)
+        except FileNotFoundError:
+            pass  # the first start
+        except (msgspec.DecodeError, OSError) as exc:
+            log.warning("snapshot on disk is unreadable, starting without", path=str(self._path), error=str(exc))
         for thread in self._threads:
             thread.start()
         return self
