@@ -48,7 +48,7 @@ def read(home: Path) -> Remembered | None:
         return None
     except OSError as exc:
         raise StackUnavailable(f"{file} cannot be read: {exc.strerror}") from exc
-    except (ValueError, AttributeError) as exc:
+    except (ValueError, AttributeError, TypeError) as exc:
         raise StackUnavailable(f"{file} is damaged; {remedy}") from exc
     if layout != LAYOUT:
         age = "an older" if isinstance(layout, int) and layout < LAYOUT else "a newer"
