@@ -1,0 +1,49 @@
+"""The index in a dict, for tests and rehearsals: the same behaviour as the real ones, in one process, gone at its exit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from hourmark.errors import IndexLost
+
+from .index import ID_BYTES, RECORD_BYTES, Claims, Owners
+
+
+class MemoryIndex:
+    """`claim_seconds`: how long a claim lives. Its memory is always there, unless a test calls `forget`."""
+
+    def __init__(self, claim_seconds: int, now: Callable[[], float] = time.time) -> None:
+        self._claim_seconds, self._now = claim_seconds, now
+        self._owners: dict[bytes, tuple[bytes, float]] = {}
+        self._initialised = False
+
+    async def open(self) -> None:
+        if not self._initialised:
+            raise IndexLost("the index in memory is empty")
+
+    async def initialise(self) -> None:
+        if not self._initialised and self._owners:
+            raise IndexLost("the index holds claims, so this is not its beginning")
+        self._initialised = True
+
+    async def claim(self, batch: Sequence[Claims]) -> Owners:
+        if not self._initialised:
+            raise IndexLost("the index in memory is empty")
+        blob, now, conflicts = b"".join(claims.records for claims in batch), self._now(), {}
+        for position, at in enumerate(range(0, len(blob), RECORD_BYTES)):
+            key, owner = blob[at : at + ID_BYTES], blob[at + ID_BYTES : at + RECORD_BYTES]
+            known = self._owners.get(key)
+            if known is None or known[1] <= now:
+                self._owners[key] = owner, now + self._claim_seconds
+            elif known[0] != owner:
+                conflicts[position] = known[0]
+        return conflicts
+
+    def forget(self) -> None:
+        """Lose everything, as a server that restarts without its data."""
+        self._owners.clear()
+        self._initialised = False
+
+    async def close(self) -> None:
+        """Nothing to let go of."""

@@ -1,0 +1,52 @@
+"""Settings of the deduplication: HOURMARK_DEDUP_*. Read by whatever runs a deduplicator, beside its own."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from hourmark.settings import PREFIX, PlatformSettings, common
+
+_LOCAL_SECRET = "hourmark-local"
+
+
+def _own(name: str, default: Any, **extra: Any) -> Any:
+    # Named in full: a room that derives its settings from these has a prefix of its own.
+    return Field(default, validation_alias=AliasChoices(f"{PREFIX}DEDUP_{name.upper()}", name), **extra)
+
+
+class DedupSettings(PlatformSettings):
+    """`window_days` and `secret` belong to the index for its whole life: both stand in its canary, and another value is refused."""
+
+    model_config = SettingsConfigDict(env_prefix="HOURMARK_DEDUP_")
+
+    redis_url: str = common("redis_url", "redis://127.0.0.1:6379/0", description="Redis >= 7 or Valkey that holds the id index")
+    backend: Literal["plain", "memory"] = _own(
+        "backend", "plain", description="`plain`: one Redis key per id; `memory`: tests only, forgets at exit"
+    )
+    window_days: int = _own("window_days", 14, ge=1, le=365, description="Copies that arrive within so many days are removed")
+    secret: SecretStr = _own(
+        "secret", SecretStr(""), description="Key of the id hashes, the same for all workers, for ever; profile local has a default"
+    )
+    redis_timeout: float = _own("redis_timeout", 3.0, gt=0, description="Seconds to wait for an answer of the index before trying again")
+
+    @model_validator(mode="after")
+    def _production(self) -> DedupSettings:
+        if self.profile == "production" and not self.secret.get_secret_value():
+            raise ValueError("HOURMARK_DEDUP_SECRET must be set (any long random text; never change it afterwards)")
+        if self.profile == "production" and self.backend == "memory":
+            raise ValueError("HOURMARK_DEDUP_BACKEND=memory forgets all ids at exit, which the profile `production` refuses")
+        return self
+
+    @property
+    def hash_key(self) -> bytes:
+        """The secret as BLAKE2b takes it: at most 64 bytes, never empty."""
+        return blake2b((self.secret.get_secret_value() or _LOCAL_SECRET).encode()).digest()
+
+    @property
+    def claim_seconds(self) -> int:
+        """How long a claim lives: the window and one day, since the window counts UTC days of append times, in real seconds."""
+        return self.hours.days_s(self.window_days + 1)

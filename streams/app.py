@@ -1,0 +1,104 @@
+"""The Faust app of a dedup worker: one agent that takes one poll at a time. `create_app` wires it; streams/worker.py lives its life."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.types.auth import SASLMechanism
+from yarl import URL
+
+from . import transport
+from .connection import addresses, security
+from .ledger import Poll
+from .pipeline import Pipeline
+from .settings import Settings
+
+
+class DedupApp(faust.App):
+    """`failure` is set once, by the first thing that must end the process; from then on nothing is committed."""
+
+    failure: asyncio.Future[BaseException]
+
+    def fail(self, exc: BaseException) -> None:
+        """End the process: the worker waits for `failure`. Safe to call more than once."""
+        consumer: Any = self._consumer
+        if consumer is not None:
+            consumer.frozen = True
+        if not self.failure.done():
+            self.failure.set_result(exc)
+
+
+def create_app(settings: Settings, pipeline: Pipeline, topics: frozenset[str]) -> DedupApp:
+    """A worker app that reads these raw topics (at least one). Call inside a running loop; start it with `await app.start()`."""
+    app = DedupApp(
+        settings.app_id,
+        broker=[URL(f"{transport.SCHEME}://{address}") for address in addresses(settings)],
+        broker_credentials=_credentials(settings),
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=min(1.0, settings.session_timeout / 4),
+        broker_commit_interval=settings.commit_interval,
+        broker_max_poll_records=settings.max_poll,
+        consumer_max_fetch_size=262_144,
+        consumer_metadata_max_age_ms=10_000,
+        # Never used to choose an offset: every partition is sought to its committed offset (or 0), and every gap is an OffsetLost.
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,  # the transport drains by itself
+        table_standby_replicas=0,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        web_enabled=False,
+        agent_supervisor="mode.CrashingSupervisor",
+        datadir=_scratch(settings),
+        loop=asyncio.get_running_loop(),
+    )
+    app.failure = asyncio.get_running_loop().create_future()
+    channel = app.topic(*sorted(topics), key_serializer="raw", value_serializer="raw", maxsize=1)
+
+    async def dedup(stream: Any) -> None:
+        try:
+            await _process_all(app, pipeline, stream)
+        except Exception as exc:
+            app.fail(exc)
+            raise
+
+    app.agent(channel, name="dedup")(dedup)
+    return app
+
+
+async def _process_all(app: DedupApp, pipeline: Pipeline, stream: Any) -> None:
+    gc.collect()
+    gc.freeze()  # what exists now stays: full collections would walk it every few polls
+    gc.set_threshold(50_000, 20, 50)
+    consumer: Any = app.consumer
+    async for event in stream.noack().events():
+        poll: Poll = event.value
+        if not poll.ledger.closing:
+            consumer.working = poll
+            try:
+                await pipeline.process(poll)
+            finally:
+                consumer.working = None
+        event.ack()
+
+
+def _scratch(settings: Settings) -> Path:
+    """Faust wants a folder; nothing of ours is in it."""
+    folder = settings.home / "tmp" / f"faust-{settings.app_id}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _credentials(settings: Settings) -> Any:
+    found = security(settings)
+    if found["security_protocol"].startswith("SASL"):
+        return faust.SASLCredentials(
+            username=found["sasl_plain_username"],
+            password=found["sasl_plain_password"],
+            mechanism=SASLMechanism(found["sasl_mechanism"]),
+            ssl_context=found.get("ssl_context"),
+        )
+    return faust.SSLCredentials(found["ssl_context"]) if "ssl_context" in found else None

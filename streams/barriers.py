@@ -1,0 +1,96 @@
+"""Closes hours: writes barrier(H) into every owned raw partition, busy or idle, once our clock says that H has ended and a margin passed.
+
+Doing it twice is harmless, and a barrier that the broker stamped before its hour's end is invalid: we see its append time and try again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import aiokafka
+import structlog
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from dedup.deduplicator import PartitionState
+from hourmark.errors import BrokerUnavailable
+from hourmark.event import raw_barrier_headers
+
+from . import meters
+from .connection import addresses, security
+from .settings import Settings
+
+log = structlog.get_logger()
+
+SEND_S = 10.0
+
+
+class BarrierWriter:
+    """One producer of its own, not idempotent: a barrier that fails must not poison the producer of events, nor wait behind it."""
+
+    def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
+        self._settings, self._hours, self._now = settings, settings.hours, now
+        self._producer: Any = None
+        self._written: dict[TP, int] = {}
+        self._troubled = False
+
+    async def open(self) -> None:
+        """Connect. Raises BrokerUnavailable."""
+        self._producer = aiokafka.AIOKafkaProducer(
+            bootstrap_servers=addresses(self._settings),
+            acks="all",
+            request_timeout_ms=int(SEND_S * 1000),
+            metadata_max_age_ms=10_000,
+            **security(self._settings),
+        )
+        try:
+            await self._producer.start()
+        except KafkaError as exc:
+            raise BrokerUnavailable(f"connecting to write barriers: {exc!r}") from exc
+
+    async def close(self) -> None:
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await producer.stop()
+
+    @property
+    def tick(self) -> float:
+        """Seconds between two looks at the clock."""
+        return min(1.0, max(0.05, self._hours.margin_s / 4))
+
+    def closable(self) -> int:
+        """The newest hour that may be closed now: it has ended, and the margin for clock differences has passed."""
+        return self._hours.of(int((self._now() - self._hours.margin_s) * 1000)) - 1
+
+    async def close_hours(self, owned: Iterable[TP], states: Mapping[TP, PartitionState]) -> None:
+        """Write a barrier wherever the newest closable hour is not closed yet. Never raises for the brokers: the next call tries again."""
+        hour, owned = self.closable(), set(owned)
+        self._written = {tp: written for tp, written in self._written.items() if tp in owned}
+        due = [tp for tp in sorted(owned) if self._known(tp, states) < hour]
+        if not due:
+            return
+        failed = [exc for exc in await asyncio.gather(*(self._write(tp, hour) for tp in due), return_exceptions=True) if exc is not None]
+        if failed:
+            meters.BARRIER_FAILURES.inc(len(failed))
+            if not self._troubled:
+                log.warning("barriers could not be written, trying again", hour=hour, partitions=len(failed), error=repr(failed[0]))
+        self._troubled = bool(failed)
+
+    def _known(self, tp: TP, states: Mapping[TP, PartitionState]) -> int:
+        state = states.get(tp)
+        closed = state.closed if state is not None else None
+        return max(self._written.get(tp, -1), -1 if closed is None else closed)
+
+    async def _write(self, tp: TP, hour: int) -> None:
+        batch = self._producer.create_batch()
+        batch.append(key=None, value=None, timestamp=int(self._now() * 1000), headers=raw_barrier_headers(hour))
+        done = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
+        metadata = await asyncio.wait_for(done, SEND_S)
+        end = self._hours.end_ms(hour)
+        if metadata.timestamp is not None and 0 <= metadata.timestamp < end:
+            raise BrokerUnavailable(f"the broker's clock is {end - metadata.timestamp} ms before the end of the hour")
+        self._written[tp] = hour
+        meters.BARRIER_DELAY_S.observe(max(0.0, (metadata.timestamp - end) / 1000))

@@ -1,0 +1,67 @@
+"""Which raw topics a worker should read, and what it must know of their event types."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+import structlog
+from confluent_kafka.admin import AdminClient
+
+from hourmark.errors import BrokerUnavailable
+from hourmark.kafka import client_config, partition_counts
+from hourmark.schemas import EventType, Snapshot
+from hourmark.topics import clean_topic, raw_topic
+
+from .settings import Settings
+
+log = structlog.get_logger()
+
+
+class Catalogue:
+    """`types`: event types by raw topic, only those whose topics are fit: clean exists and has at least raw's partitions."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._patterns = settings.types
+        self._admin = AdminClient(client_config(settings))
+        self._refused: dict[str, str] = {}
+        self.types: dict[str, EventType] = {}
+
+    async def update(self, snapshot: Snapshot) -> bool:
+        """Take over a snapshot. True when every wanted type is in `types`; else call again, its topics are not there yet."""
+        wanted = wanted_types(snapshot, self._patterns)
+        new = [found for topic, found in wanted.items() if topic not in self.types]
+        refused: dict[str, str] = {}
+        if new:
+            names = [name for found in new for name in (raw_topic(found.event), clean_topic(found.event))]
+            try:
+                counts = await asyncio.to_thread(partition_counts, self._admin, names, 5.0)
+            except BrokerUnavailable:
+                return False
+            refused = {found.event: reason for found in new if (reason := _unfit(found.event, counts))}
+        for event, reason in refused.items():
+            if self._refused.get(event) != reason:
+                log.warning("event type is not read yet", event_type=event, reason=reason)
+        self._refused = refused
+        self.types = {topic: found for topic, found in wanted.items() if found.event not in refused}
+        return not refused
+
+
+def wanted_types(snapshot: Snapshot, patterns: Iterable[str] = ("*",)) -> dict[str, EventType]:
+    """Event types of this shard, by raw topic: all that may have topics. A blocked type's last events still belong into sealed hours."""
+    return {
+        raw_topic(found.event): found
+        for found in snapshot.types.values()
+        if found.lifecycle != "draft" and any(fnmatchcase(found.event, pattern) for pattern in patterns)
+    }
+
+
+def _unfit(event: str, counts: Mapping[str, int]) -> str:
+    raw, clean = raw_topic(event), clean_topic(event)
+    for topic in (raw, clean):
+        if topic not in counts:
+            return f"topic {topic} does not exist (the registry creates it)"
+    if counts[clean] < counts[raw]:
+        return f"{clean} has {counts[clean]} partitions, fewer than the {counts[raw]} of {raw}: grow clean first"
+    return ""

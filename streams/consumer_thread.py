@@ -1,0 +1,112 @@
+"""The thread that talks to Kafka for the transport: rewinds to committed offsets with their state, and commits both in one write.
+
+Never lets Kafka choose an offset: what is neither committed nor at the beginning of its log is lost, and the process must end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from dedup.deduplicator import PartitionState
+from hourmark.errors import BrokerUnavailable, OffsetLost
+
+from .ledger import Ledger, Progress
+from .state import METADATA_MAX, decode_state, encode_state
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Adds `rewind` and `commit_progress`, and remembers the assignment (stock rebuilds it for every partition of a commit)."""
+
+    _memo: tuple[Any, set[TP]] = (None, set())
+
+    def assignment(self) -> set[TP]:
+        raw = self._ensure_consumer().assignment()
+        if self._memo[0] is not raw:
+            self._memo = (raw, {ensure_TP(tp) for tp in raw})
+        return self._memo[1]
+
+    async def rewind(self) -> Ledger:
+        """Seek every assigned partition to its committed offset and read the state there. Raises OffsetLost, BrokerUnavailable."""
+        found: Ledger = await self.call_thread(self._rewind)
+        return found
+
+    async def _rewind(self) -> Ledger:
+        consumer = self._ensure_consumer()
+        assigned = list(consumer.assignment())
+        try:
+            committed = await consumer._coordinator.fetch_committed_offsets(assigned)  # one request: offsets with their metadata
+            begins = await consumer.beginning_offsets(assigned) if assigned else {}
+            ends = await consumer.end_offsets(assigned) if assigned else {}
+        except KafkaError as exc:
+            raise BrokerUnavailable(f"reading committed offsets: {exc!r}") from exc
+        states, reading = {}, {}
+        for tp in assigned:
+            offset, state = self._start_of(tp, committed.get(tp), begins[tp], ends[tp])
+            states[ensure_TP(tp)], reading[ensure_TP(tp)] = state, offset
+        for tp in assigned:
+            if tp in consumer.assignment():  # else it was revoked meanwhile
+                consumer.seek(tp, reading[ensure_TP(tp)])
+        return Ledger(states, reading)
+
+    def _start_of(self, tp: Any, committed: OffsetAndMetadata | None, begin: int, end: int) -> tuple[int, PartitionState]:
+        where = f"{tp.topic}[{tp.partition}]"
+        facts = {"topic": tp.topic, "partition": tp.partition, "begin": begin, "end": end, "group": self.app.conf.id}
+        if committed is None or committed.offset < 0 or (committed.offset == 0 and not committed.metadata):
+            if begin > 0:
+                raise OffsetLost(
+                    f"{where} has no committed offset and its log no longer begins at 0: events below {begin} would be skipped unseen. "
+                    "Restore the group's offsets, or check that HOURMARK_STREAMS_APP_ID is the one that was used before",
+                    **facts,
+                )
+            return 0, PartitionState()
+        offset = int(committed.offset)
+        if not begin <= offset <= end:
+            raise OffsetLost(
+                f"the committed offset {offset} of {where} is outside its log ({begin} to {end}): "
+                + ("retention has removed events that were never read" if offset < begin else "the topic was made anew or lost its end"),
+                committed=offset,
+                **facts,
+            )
+        return offset, decode_state(committed.metadata, f"{where} at {offset}")
+
+    async def commit_progress(self, progress: dict[TP, Progress]) -> bool:
+        """Commit offsets with their states, atomically per partition. False: not now (rebalance); the progress stays due.
+
+        A state that is too long for the metadata is held back, until a barrier closes some of its hours.
+        """
+        done: bool = await self.call_thread(self._commit_progress, progress)
+        return done
+
+    async def _commit_progress(self, progress: dict[TP, Progress]) -> bool:
+        consumer = self._ensure_consumer()
+        assigned = self.assignment()
+        offsets = {}
+        for tp, (offset, state) in progress.items():
+            metadata = encode_state(state)
+            if tp in assigned and len(metadata) <= METADATA_MAX:
+                offsets[driver.ensure_aiokafka_TP(tp)] = OffsetAndMetadata(offset, metadata)
+        if not offsets:
+            return False
+        try:
+            await consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError):  # the group has moved on: whoever owns the partitions replays from before
+            return False
+        except KafkaError as exc:
+            raise BrokerUnavailable(f"committing offsets: {exc!r}") from exc
+        return True
+
+    async def ends(self) -> dict[TP, int]:
+        """Next offset to be written of every assigned partition, asked from the brokers."""
+        found: dict[TP, int] = await self.call_thread(self._ends)
+        return found
+
+    async def _ends(self) -> dict[TP, int]:
+        consumer = self._ensure_consumer()
+        assigned = list(consumer.assignment())
+        return {ensure_TP(tp): end for tp, end in (await consumer.end_offsets(assigned)).items()} if assigned else {}

@@ -1,0 +1,79 @@
+"""Progress of the assigned partitions since the last rewind, and the polls that belong to it.
+
+A rewind or revocation makes a new ledger; polls of an older one are stale: whatever they hold is read again, by us or by another worker.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, NamedTuple
+
+from faust.types import TP
+
+from dedup.deduplicator import PartitionState
+
+
+class Ledger:
+    """`states`: after the newest finished poll of each partition. `reading`: next offset to be fetched.
+
+    `closing`: no further poll may be begun. `stale`: nothing of it may be written or committed any more.
+    """
+
+    def __init__(self, states: dict[TP, PartitionState], reading: dict[TP, int]) -> None:
+        self.states, self.reading = states, reading
+        self.done = dict(reading)
+        self.closing = False
+        self.stale = False
+        self.spans: dict[TP, deque[Span]] = {tp: deque() for tp in reading}
+        self.due: dict[TP, Progress] = {}
+
+    def begin(self, poll: Poll) -> None:
+        """The poll is on its way to the agent."""
+        for tp, records in poll.slices:
+            self.spans[tp].append(Span(poll, records[-1].offset + 1))
+
+    def give_back(self, poll: Poll) -> None:
+        """The newest poll never reached the agent."""
+        for tp, _ in poll.slices:
+            if self.spans[tp] and self.spans[tp][-1].poll is poll:
+                self.spans[tp].pop()
+
+    def finish(self, poll: Poll, after: dict[TP, PartitionState]) -> None:
+        """Everything the poll came to is acknowledged by the brokers; `after`: the states behind it."""
+        poll.after = after
+        self.states.update(after)
+        for tp in after:
+            spans = self.spans[tp]
+            while spans and (states := spans[0].poll.after) is not None:
+                self.due[tp] = Progress(spans.popleft().next_offset, states[tp])
+                self.done[tp] = self.due[tp].next_offset
+
+    def settled(self, committed: dict[TP, Progress]) -> None:
+        """These are committed; what was finished meanwhile stays due."""
+        for tp, progress in committed.items():
+            if self.due.get(tp) is progress:
+                del self.due[tp]
+
+
+class Poll:
+    """One fetch: `slices` in the order of the fetch, each with its records in offset order. `after` is set when it is finished."""
+
+    __slots__ = ("after", "ledger", "slices")
+
+    def __init__(self, ledger: Ledger, slices: list[tuple[TP, list[Any]]]) -> None:
+        self.ledger, self.slices = ledger, slices
+        self.after: dict[TP, PartitionState] | None = None
+
+
+class Span(NamedTuple):
+    """A poll's share of one partition: `next_offset` may be committed once it and everything before it is finished."""
+
+    poll: Poll
+    next_offset: int
+
+
+class Progress(NamedTuple):
+    """An offset and the state below it, which only ever travel together."""
+
+    next_offset: int
+    state: PartitionState

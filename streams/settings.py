@@ -1,0 +1,39 @@
+"""Settings of a dedup worker: HOURMARK_STREAMS_*, and those of the deduplication it runs."""
+
+from __future__ import annotations
+
+import os
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from dedup.settings import DedupSettings
+from hourmark.errors import SettingsError
+from hourmark.settings import load, unknown_names
+
+
+class Settings(DedupSettings):
+    """Workers with the same `app_id` share the partitions of one shard."""
+
+    model_config = SettingsConfigDict(env_prefix="HOURMARK_STREAMS_")
+
+    app_id: str = Field("hourmark-dedup-0", min_length=1, description="Consumer group (Faust app id) of this shard's workers")
+    types: tuple[str, ...] = Field(("*",), description="JSON list of shell patterns: the event types of this shard")
+    max_poll: int = Field(20_000, ge=100, le=200_000, description="Records per poll at most: one poll is one unit of work")
+    commit_interval: float = Field(1.0, gt=0, le=60, description="Seconds between commits of offsets and state")
+    session_timeout: float = Field(10.0, ge=2, le=300, description="Seconds after which a silent worker's partitions go to another")
+    emit_timeout: float = Field(60.0, gt=0, description="Seconds for a poll's writes to be acknowledged, else the process ends")
+    watchdog_s: float = Field(60.0, gt=0, description="Seconds with lag and without progress after which the process ends")
+    compression: str = Field("none", pattern="^(none|zstd|lz4|gzip|snappy)$", description="Of clean topics; zstd costs 0.6 µs an event")
+
+
+def load_settings() -> Settings:
+    """Read the environment. Raises SettingsError with every fault, unknown HOURMARK_DEDUP_* names included."""
+    unknown = [f"{name} is no setting" for name in unknown_names(DedupSettings, os.environ) if name.startswith("HOURMARK_DEDUP_")]
+    try:
+        settings = load(Settings)
+    except SettingsError as exc:
+        raise SettingsError([*exc.faults, *unknown]) from exc
+    if unknown:
+        raise SettingsError(unknown)
+    return settings

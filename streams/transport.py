@@ -1,0 +1,240 @@
+"""A Faust transport on which one Kafka poll is one Faust event: `faust.App(..., broker="hourmark://host:9092")`.
+
+`event.value` is a `Poll` of raw aiokafka records. Read with `stream.noack().events()`; a poll is done when `poll.ledger.finish` was called,
+and only done polls are committed, with the state behind them. Promises: within a partition polls come in offset order without gaps, and a
+poll fetched before a rewind is recognisably stale. Private names of Faust are overridden; tests/streams/test_contract.py watches them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from time import monotonic
+from typing import Any, Final
+
+import structlog
+from aiokafka.errors import ConsumerStoppedError
+from faust.transport.conductor import Conductor
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers import TRANSPORTS
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage, Message
+
+from hourmark.errors import BrokerUnavailable, OffsetLost
+
+from .consumer_thread import ConsumerThread
+from .ledger import Ledger, Poll
+
+log = structlog.get_logger()
+
+SCHEME: Final = "hourmark"
+DRAIN_S: Final = 8.0  # for the poll in hand at a rebalance or stop; far below the group's rebalance time-out
+
+
+class BatchConsumer(driver.Consumer):
+    """`ledger`: progress since the last rewind, None before the first. `topics_now`: what is subscribed, None before the first.
+
+    `working`: the agent sets it to the poll in its hands. `frozen`: nothing is committed any more (the process is failing).
+    """
+
+    _thread: ConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.ledger: Ledger | None = None
+        self.topics_now: frozenset[str] | None = None
+        self.working: Poll | None = None
+        self.frozen = False
+        self._must_rewind = False
+        self._rewinds = 0
+        super().__init__(*args, **kwargs)
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # Backpressure is the channel's maxsize of 1. Pausing single partitions would make aiokafka stop fetching from the whole node.
+    def on_buffer_full(self, tp: TP) -> None: ...
+
+    def on_buffer_drop(self, tp: TP) -> None: ...
+
+    async def verify_all_partitions_active(self) -> None:
+        """Stock raises false alarms, since one poll is one message. streams/watchdog.py does it better."""
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                if self._must_rewind and self.flow_active:
+                    await self.perform_seek()
+                    if self._must_rewind:
+                        await asyncio.sleep(0.2)
+                        continue
+                ledger = self.ledger
+                records, active = await self._wait_next_records(1.0)
+                if not records or self.should_stop:
+                    await asyncio.sleep(0)
+                    continue
+                if ledger is None or ledger is not self.ledger or ledger.closing or not self.flow_active:
+                    self._must_rewind = True  # fetched across a rebalance: thrown away, so it must be fetched again
+                    continue
+                slices = self._slices(ledger, records, active or set())
+                if slices:
+                    await self._deliver(Poll(ledger, slices))
+        except (asyncio.CancelledError, ConsumerStoppedError):
+            if not self.app.should_stop:
+                raise
+        except OffsetLost as exc:
+            self._fail(exc)
+
+    def _slices(self, ledger: Ledger, records: Mapping[Any, list[Any]], active: set[TP]) -> list[tuple[TP, list[Any]]]:
+        slices = []
+        for tp, found in ((ensure_TP(raw), found) for raw, found in records.items()):
+            expected = ledger.reading.get(tp)
+            if expected is None or tp not in active:
+                self._must_rewind = True
+                continue
+            if found and found[0].offset < expected:
+                found = [record for record in found if record.offset >= expected]
+            if not found:
+                continue
+            last = found[-1].offset
+            if found[0].offset != expected or last - expected + 1 != len(found):
+                # Raw logs are dense (no transactions, no compaction), so a gap is loss: retention overtook us, or the log was cut.
+                raise OffsetLost(
+                    f"offsets {expected} to {last} of {tp.topic}[{tp.partition}] hold {len(found)} records from {found[0].offset}: events "
+                    "were removed from the log before they were read",
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    offset=expected,
+                )
+            ledger.reading[tp] = last + 1
+            slices.append((tp, found))
+        return slices
+
+    def _fail(self, exc: BaseException) -> None:
+        app: Any = self.app
+        app.fail(exc)
+
+    async def _deliver(self, poll: Poll) -> None:
+        tp, records = poll.slices[0]
+        first = records[0]
+        value: Any = poll  # Faust passes it on unread, whatever its types say
+        message = ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            first.offset,
+            first.timestamp / 1000,
+            first.timestamp_type,
+            None,
+            None,
+            value,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+        delivered: list[bool] = []
+
+        async def put() -> None:
+            await self.callback(message)
+            delivered.append(True)
+
+        poll.ledger.begin(poll)
+        await self.wait_first(put(), self.suspend_flow.wait())
+        if not delivered:  # the flow stopped while the channel was full
+            poll.ledger.give_back(poll)
+            self._must_rewind = True
+
+    def ack(self, message: Message) -> bool:
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit all that is due, with its state. Called every commit interval, before rebalances and at the end."""
+        ledger = self.ledger
+        if ledger is None or ledger.stale or not ledger.due or self.frozen:
+            return False
+        due = dict(ledger.due)
+        try:
+            done = await self._thread.commit_progress(due)
+        except BrokerUnavailable as exc:
+            log.warning("cannot commit, trying again", error=exc.message)
+            return False
+        if done:
+            ledger.settled(due)
+        return done
+
+    async def drain(self, seconds: float = DRAIN_S) -> None:
+        """Begin no further poll, finish the one in hand within `seconds`, commit; what is left belongs to nobody from then on."""
+        self.stop_flow()
+        ledger = self.ledger
+        if ledger is None:
+            return
+        ledger.closing = True
+        end = monotonic() + seconds
+        for _ in range(int(seconds / 0.005)):
+            if self.working is None or self.frozen:
+                break
+            await asyncio.sleep(0.005)
+        while ledger.due and monotonic() < end + 2.0 and not self.frozen:
+            if not await asyncio.wait_for(self.commit(), max(0.1, end + 2.0 - monotonic())) and ledger.due:
+                await asyncio.sleep(0.02)
+                if not set(ledger.due) & self.assignment():
+                    break
+        ledger.stale = True
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self._rewinds += 1
+        await self._drained()
+        await super().on_partitions_revoked(revoked)
+
+    async def _drained(self) -> None:
+        try:
+            await self.drain()
+        except TimeoutError:
+            log.warning("the last commit before a rebalance did not get through; the next owner replays it")
+            if self.ledger is not None:
+                self.ledger.stale = True
+
+    async def perform_seek(self) -> None:
+        """Rewind to what is committed. Called by Faust after each assignment and by us when fetched records were thrown away."""
+        self._rewinds += 1
+        mine = self._rewinds
+        if self.ledger is not None:
+            self.ledger.closing = self.ledger.stale = True
+        try:
+            ledger = await self._thread.rewind()
+        except BrokerUnavailable as exc:
+            log.warning("cannot rewind to the committed offsets, trying again", error=exc.message)
+            self._must_rewind = True
+            return
+        except Exception as exc:
+            self._fail(exc)
+            raise
+        # Overtaken by another rebalance: positions may be mixed, so the next look at the log begins with a rewind.
+        self._must_rewind = mine != self._rewinds
+        if not self._must_rewind:
+            self.ledger = ledger
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Settle first: in a rebalance that we cause ourselves Faust sees an empty assignment and would not commit."""
+        wanted = frozenset(topics)
+        if wanted == self.topics_now or not wanted:
+            return
+        if self.topics_now is not None:
+            await self._drained()
+        self.topics_now = wanted
+        await super().subscribe(wanted)
+
+
+class QuickConductor(Conductor):
+    """Subscribes to a new topic after 0.3 s; stock waits 45."""
+
+    _resubscribe_sleep_lock_seconds = 0.3
+
+
+class Transport(driver.Transport):
+    Consumer, Conductor = BatchConsumer, QuickConductor
+
+
+TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"

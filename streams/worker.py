@@ -1,0 +1,208 @@
+"""The life of a dedup worker: wait for what it needs, run the Faust app, follow the catalogue, close hours, and stop in order.
+
+Whatever must not happen ends the process before anything more is committed; whatever may pass is waited for, with one clear line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Coroutine
+from typing import Any, TypeVar
+
+import structlog
+from confluent_kafka.admin import AdminClient
+
+from dedup.backends import open_index as make_index
+from dedup.index import Index
+from hourmark.control import ControlTail
+from hourmark.errors import InvariantBroken, Unavailable
+from hourmark.kafka import client_config, wait_for_topics
+from hourmark.metrics import MetricsPage
+from hourmark.runtime import EXIT_BROKEN, EXIT_UNREACHABLE, hard_exit_after, until_signal
+from hourmark.topics import CONTROL, REJECTED
+
+from . import meters
+from .app import DedupApp, create_app
+from .barriers import BarrierWriter
+from .beginning import open_index
+from .catalogue import Catalogue
+from .emit import Emitter
+from .pipeline import Pipeline, most_open_hours
+from .settings import Settings
+from .watchdog import Watchdog, lag_of
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+RECONCILE_S = 0.25
+STOP_S = 4.0
+
+
+class Worker:
+    """`run` returns when it was asked to stop and has stopped in order; it raises when the process must end."""
+
+    def __init__(self, settings: Settings, *, index: Index | None = None) -> None:
+        self.settings = settings
+        self.index = index or make_index(settings)
+        self.emitter = Emitter(settings)
+        self.pipeline = Pipeline(settings, self.index, self.emitter)
+        self.barriers = BarrierWriter(settings)
+        self.catalogue = Catalogue(settings)
+        self.tail = ControlTail(settings, "streams", reports=False)
+        self.app: DedupApp | None = None
+        self._waiting = "starting"
+
+    async def run(self, stop: Awaitable[None]) -> None:
+        """Work until `stop` is done. Raises what ended the work otherwise."""
+        stopping = asyncio.ensure_future(stop)
+        page = MetricsPage(self.settings, self.not_ready)
+        try:
+            if await self._until(stopping, self._prepare(stopping)):
+                await self._work(stopping)
+        finally:
+            page.close()
+            for close in (self.emitter.close, self.barriers.close, self.index.close):
+                with contextlib.suppress(Exception):  # leaving anyway; what counts was acknowledged and committed before
+                    await asyncio.wait_for(close(), STOP_S)
+            await asyncio.to_thread(self.tail.close)
+
+    def not_ready(self) -> str | None:
+        """None when polls are processed, else what is being waited for."""
+        if self.app is None:
+            return self._waiting or None
+        consumer: Any = self.app.consumer
+        if self.pipeline.held:
+            return "the id index is away"
+        return "rebalancing" if self.app.rebalancing or consumer.ledger is None or consumer.ledger.stale else None
+
+    async def _prepare(self, stopping: asyncio.Future[None]) -> bool:
+        """Kafka, the platform's topics, the catalogue, the index, and at least one event type."""
+        self._waiting = "waiting for Kafka and the platform topics"
+        admin = AdminClient(client_config(self.settings))
+        await asyncio.to_thread(wait_for_topics, admin, (CONTROL, REJECTED), stopping.done, log.info)
+        self.tail.start()
+        self._waiting = "waiting for the id index"
+        await open_index(self.settings, self.index)
+        self._waiting = "waiting for the catalogue"
+        while not await asyncio.to_thread(self.tail.caught_up.wait, 0.5):
+            pass
+        self._waiting = ""
+        await self.emitter.open()
+        await self.barriers.open()
+        while not (await self._update_catalogue() and self.catalogue.types):
+            if not self.tail.snapshot.types:
+                self.tail.applied(self.tail.snapshot.revision)
+            await asyncio.sleep(RECONCILE_S)
+        return True
+
+    async def _update_catalogue(self) -> bool:
+        complete = await self.catalogue.update(self.tail.snapshot)
+        # Types that went away stay known for the polls still in flight.
+        self.pipeline.types = {**self.pipeline.types, **self.catalogue.types}
+        return complete
+
+    async def _work(self, stopping: asyncio.Future[None]) -> None:
+        app = self.app = create_app(self.settings, self.pipeline, frozenset(self.catalogue.types))
+        log.info("dedup worker starts", group=self.settings.app_id, topics=len(self.catalogue.types))
+        tasks = [asyncio.create_task(work) for work in (self._start(app), self._reconcile(app), self._close_hours(app), self._watch(app))]
+        crashed = asyncio.create_task(app._crashed.wait())
+        try:
+            ends: set[asyncio.Future[Any]] = {stopping, app.failure, crashed, *tasks}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            failure = self._failure(app, tasks)
+            if failure is not None:
+                app.fail(failure)
+                hard_exit_after(STOP_S * 3, EXIT_UNREACHABLE if isinstance(failure, Unavailable) else EXIT_BROKEN)
+            else:
+                consumer: Any = app.consumer
+                await consumer.drain()  # the poll in hand is finished and committed
+            for task in (*tasks, crashed):
+                task.cancel()
+            with contextlib.suppress(TimeoutError, Exception):  # the group notices by itself; nothing is committed any more
+                await asyncio.wait_for(app.stop(), STOP_S)
+            if failure is not None:
+                raise failure
+            log.info("dedup worker stopped", polls=self.pipeline.polls)
+        finally:
+            for task in (*tasks, crashed):
+                task.cancel()
+
+    @staticmethod
+    def _failure(app: DedupApp, tasks: list[asyncio.Task[None]]) -> BaseException | None:
+        if app.failure.done():
+            return app.failure.result()
+        for task in tasks:
+            if task.done() and not task.cancelled() and (exc := task.exception()) is not None:
+                return exc
+        if app.crashed:
+            return app.crash_reason or InvariantBroken("the Faust app ended by itself")
+        return None
+
+    async def _start(self, app: DedupApp) -> None:
+        await app.start()
+        await asyncio.Event().wait()  # its children live on; this task ends with the others
+
+    async def _reconcile(self, app: DedupApp) -> None:
+        """Catalogue → subscription, until both are equal; then the revision counts as applied."""
+        done: object = None
+        while True:
+            await asyncio.sleep(RECONCILE_S)
+            snapshot = self.tail.snapshot
+            if snapshot is done or app.rebalancing:
+                continue
+            complete = await self._update_catalogue()
+            wanted = frozenset(self.catalogue.types)
+            consumer: Any = app.consumer
+            if wanted and wanted != consumer.topics_now:
+                for channel in list(app.topics):
+                    channel.topics = sorted(wanted)
+                conductor: Any = app.topics
+                conductor._flag_changes()
+            elif complete and consumer.ledger is not None and not consumer.ledger.stale:
+                self.tail.applied(snapshot.revision)
+                done = snapshot
+            else:
+                await asyncio.sleep(RECONCILE_S * 2)
+
+    async def _close_hours(self, app: DedupApp) -> None:
+        while True:
+            await asyncio.sleep(self.barriers.tick)
+            consumer: Any = app.consumer
+            ledger = consumer.ledger
+            if ledger is not None and not ledger.stale and not app.rebalancing:
+                await self.barriers.close_hours(ledger.states.keys() & consumer.assignment(), ledger.states)
+
+    async def _watch(self, app: DedupApp) -> None:
+        """Lag, gauges, and the watchdog."""
+        watchdog, rebalances = Watchdog(self.settings.watchdog_s), 0
+        while True:
+            await asyncio.sleep(min(5.0, self.settings.watchdog_s / 4))
+            consumer: Any = app.consumer
+            lag: int | None = None
+            if not app.rebalancing and consumer.ledger is not None:
+                with contextlib.suppress(Exception):  # no answer is what the watchdog wants to know
+                    lag = lag_of(consumer.ledger.done, await asyncio.wait_for(consumer._thread.ends(), 10.0))
+                meters.OPEN_HOURS.set(most_open_hours(consumer.ledger.states))
+                meters.PARTITIONS.set(len(consumer.assignment()))
+            meters.LAG.set(lag or 0)
+            meters.REBALANCES.inc(app.rebalancing_count - rebalances)
+            rebalances = app.rebalancing_count
+            watchdog.look(self.pipeline.polls, lag, self.pipeline.held)
+
+    async def _until(self, stopping: asyncio.Future[None], work: Coroutine[Any, Any, bool]) -> bool:
+        """The result of `work`, or False when the stop came first."""
+        task = asyncio.create_task(work)
+        either: set[asyncio.Future[Any]] = {task, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return False
+
+
+async def main(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT."""
+    await Worker(settings).run(until_signal())
