@@ -19,5 +19,8 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, max=9, help="Rounds of each; the median is shown.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Events per second, CPU per event and the ratio to the bare client's loop, stage by stage."""
+    """Measure every stage on this machine.
+
+    Events per second, CPU per event for each process, and the ratio to the bare client's loop in the same run.
+    """
     raise NotImplementedError

@@ -6,13 +6,16 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from http import HTTPStatus
 from typing import Any
 
-from .failures import Unreachable, WrongInput, did_you_mean
+from hourmark.errors import PlatformError
+
+from .failures import AnswerIsNo, Unreachable, WrongInput, did_you_mean
 
 
 class Catalogue:
-    """The registry as the command line sees it. Raises Unreachable when it is away, WrongInput when it refuses."""
+    """The registry as the command line sees it. Raises Unreachable when it is away, WrongInput or AnswerIsNo when it refuses."""
 
     def __init__(self, url: str, timeout: float = 10.0) -> None:
         self.url = url.rstrip("/")
@@ -86,20 +89,17 @@ def unknown_type(event_type: str, known: list[str]) -> WrongInput:
     )
 
 
-def _refusal(exc: urllib.error.HTTPError, method: str, url: str) -> WrongInput | Unreachable:
+def _refusal(exc: urllib.error.HTTPError, method: str, url: str) -> PlatformError:
     try:
         answer = json.load(exc)
     except ValueError:
         answer = {}
     message = str(answer.get("message") or f"{exc.code} {exc.reason}")
-    problems = [_problem(problem) for problem in answer.get("problems") or ()]
-    text = f"the registry refuses: {message}" + "".join(f"\n  - {problem}" for problem in problems)
+    problems = [f"  - {p.get('path') or 'declaration'}: {p.get('message')}; {p.get('fix')}" for p in answer.get("problems") or ()]
+    text = "\n".join([f"the registry refuses: {message}", *problems])
     if exc.code >= 500:
         return Unreachable(f"the registry failed: {message}", where=f"{method} {url}", remedy="`hourmark logs registry` says more")
+    if exc.code == HTTPStatus.CONFLICT:
+        return AnswerIsNo(text, where=f"{method} {url}")
     return WrongInput(text, where=f"{method} {url}")
 
-
-def _problem(problem: Any) -> str:
-    if isinstance(problem, dict):
-        return ": ".join(str(problem[name]) for name in ("path", "rule", "message", "detail", "fix") if problem.get(name))
-    return str(problem)

@@ -36,30 +36,23 @@ def declare(
     if as_json:
         print_json(answers)
     else:
-        rows = [(a["event"], a.get("tier"), a.get("schema_id"), a.get("partitions"), a.get("revision"), _live(a)) for a in answers]
-        columns = ("event type", "tier", "schema id", "partitions", "revision", "live on")
-        console().print(table(columns, rows, right=columns[2:5]))
-    if wait and not all(_everywhere(answer) for answer in answers):
+        rows = [(a["event"], a["schema_id"], a["schema_version"], a["revision"], _change(a), _live(a)) for a in answers]
+        columns = ("event type", "schema id", "version", "revision", "", "live on")
+        console().print(table(columns, rows, right=columns[1:4]))
+    if any(answer.get("waited") == "timeout" for answer in answers):
         raise typer.Exit(ANSWER_IS_NO)
 
 
-def _nodes(answer: dict[str, Any]) -> dict[str, Any]:
-    waited: dict[str, Any] = answer.get("wait") or {}
-    return waited
-
-
-def _everywhere(answer: dict[str, Any]) -> bool:
-    return bool(_nodes(answer).get("complete", True))
+def _change(answer: dict[str, Any]) -> str:
+    return "created" if answer["created"] else "changed" if answer["changed"] else "as it was"
 
 
 def _live(answer: dict[str, Any]) -> str:
-    nodes = _nodes(answer).get("nodes")
-    if nodes is None:
+    if "nodes" not in answer:
         return "-"
-    slow = [ms for ms in nodes.values() if ms is not None]
-    late = [name for name, ms in nodes.items() if ms is None]
-    said = f"{len(slow)} nodes, slowest {max(slow, default=0):.0f} ms"
-    return f"{said}; not yet on {', '.join(late)}" if late else said
+    slowest = max((node["ms"] for node in answer["nodes"]), default=0.0)
+    late = "; others are still behind" if answer["waited"] == "timeout" else ""
+    return f"{len(answer['nodes'])} nodes, the slowest after {slowest:.0f} ms{late}"
 
 
 def events(
@@ -91,17 +84,15 @@ def _show(catalogue: Catalogue, event_type: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    facts = [(name, str(value)) for name, value in found.items() if isinstance(value, str | int | float) and not isinstance(value, bool)]
+    declaration = found["declaration"]
+    facts = [(name, declaration.get(name)) for name in ("description", "owner", "tier", "lifecycle", "key")]
+    facts += [(name.replace("_", " "), found[name]) for name in ("partitions", "schema_id", "schema_version", "revision")]
+    facts += [("sdks", ", ".join(declaration.get("sdks", ())))]
+    facts += [(f"retention {name}", span) for name, span in declaration.get("retention", {}).items()]
     console().print(table(("", event_type), facts))
-    fields = _schema(found).get("fields") or ()
     columns = ("field", "type", "meaning")
+    fields = declaration["schema"]["fields"]
     console().print(table(columns, [(f["name"], _type_name(f["type"]), f.get("doc", "")) for f in fields], title="payload"))
-
-
-def _schema(found: dict[str, Any]) -> dict[str, Any]:
-    declaration = found.get("declaration") or found
-    schema = declaration.get("schema")
-    return schema if isinstance(schema, dict) else {}
 
 
 def _type_name(avro: Any) -> str:

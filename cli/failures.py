@@ -27,6 +27,15 @@ class WrongInput(Rejected):
         super().__init__(message, where=where, remedy=remedy)
 
 
+class AnswerIsNo(Rejected):
+    """The question was understood, and the answer is no (an incompatible schema, a damaged hour)."""
+
+    code = "answer_is_no"
+
+    def __init__(self, message: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(message, where=where, remedy=remedy)
+
+
 class Unreachable(Unavailable):
     """Something the command needs does not answer. `where` says which address, `remedy` what to do."""
 
@@ -38,6 +47,8 @@ class Unreachable(Unavailable):
 
 def exit_code(exc: BaseException) -> int:
     """The exit code an exception stands for."""
+    if isinstance(exc, AnswerIsNo):
+        return ANSWER_IS_NO
     if isinstance(exc, Unavailable):
         return UNREACHABLE
     if isinstance(exc, InvariantBroken):

@@ -17,5 +17,8 @@ def fsck(
     hours: Annotated[str, typer.Option("--hours", metavar="A..B", help="Only these, like 2026-03-01T00..2026-03-01T07.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Check sealed hours: digests, row counts, extra and missing files, the commit chain, unique ids."""
+    """Prove sealed hours again from their files.
+
+    Digests, row counts, extra and missing files, the commit chain, unique ids. Exit code 1 when something is wrong.
+    """
     raise NotImplementedError

@@ -18,7 +18,7 @@ def hours(
     last: Annotated[int, typer.Option("--last", "-n", min=1, help="How many hours, the newest.")] = 24,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Hours of an event type: sealed or open, rows, duplicates removed, delay of the seal."""
+    """Show the hours of a type, sealed and open."""
     from . import hour_rows
     from .addresses import find
     from .output import console, print_json, table
@@ -39,7 +39,10 @@ def query(
     as_csv: Annotated[bool, typer.Option("--csv", help="Rows as CSV with a header line.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows shown as a table; --json and --csv give all.")] = 100,
 ) -> None:
-    """Ask DuckDB over the sealed hours of the lake."""
+    """Ask DuckDB over the sealed hours.
+
+    Each event type is a view: flight_departed, or "flight.departed" in double quotes.
+    """
     from . import sealed
     from .addresses import find
     from .failures import WrongInput

@@ -109,8 +109,8 @@ class CleanReading:
         event: Any = schemaless_reader(io.BytesIO(value[5:]), self._schema(schema_id), None)
         event["_event_id"] = str(UUID(bytes=event["_event_id"]))
         facts = {**_where(message), "schema_id": schema_id}
-        for name, header in message.headers() or ():
-            if name == STAMP_HEADER and isinstance(header, bytes):
+        for name, header in _headers(message):
+            if name == STAMP_HEADER:
                 facts["hour"] = label(unpack_stamp(header).hour)
         return Line(event["_event_time"], event["_event_id"], event, facts)
 
@@ -129,14 +129,18 @@ class RejectedReading:
         self._event_type = event_type
 
     def __call__(self, message: Message) -> Line | None:
-        headers = [(name, value) for name, value in message.headers() or () if isinstance(value, bytes)]
-        reject = read_reject(headers)
+        reject = read_reject(_headers(message))
         if reject is None or reject.event_type != self._event_type:
             return None
         facts = {**_where(message), "code": reject.code, "path": reject.path, "detail": reject.detail, "room": reject.room}
         when = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
         title = " ".join(part for part in (reject.code, reject.path, reject.detail) if part)
         return Line(when, title, _original(message.value() or b""), facts)
+
+
+def _headers(message: Message) -> list[tuple[str, bytes]]:
+    found: Any = message.headers() or ()
+    return [(name, value) for name, value in found if isinstance(value, bytes)]
 
 
 def _original(value: bytes) -> dict[str, Any]:

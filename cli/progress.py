@@ -21,11 +21,12 @@ from .sealed import sealed_folders
 if TYPE_CHECKING:
     from local.status import StackStatus
 
+LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library forgot its annotation
 GROUPS = "hourmark-dedup-"  # each shard's workers are one group of this prefix
 
 
 def of_all(found: StackStatus) -> list[dict[str, Any]]:
-    """`{type, watermark, open_hours, lag}` of every declared event type. `watermark`: label of the first hour that is not sealed, or None."""
+    """`{type, watermark, open_hours, lag}` of every declared event type. `watermark`: the first hour that is not sealed, or None."""
     at = Addresses(
         registry=found.registry, kafka=found.kafka, lake=found.lake, hour_seconds=found.hour_seconds, hour_anchor=found.hour_anchor
     )
@@ -51,7 +52,7 @@ def lag(at: Addresses, event_types: list[str]) -> dict[str, int]:
     if not places:
         return {}
     try:
-        newest = {place: future.result().offset for place, future in admin.list_offsets({p: OffsetSpec.latest() for p in places}).items()}
+        newest = {place: future.result().offset for place, future in admin.list_offsets(dict.fromkeys(places, LATEST)).items()}
         committed = _committed(admin)
     except KafkaException as exc:
         raise translate(exc, "reading the lag") from exc

@@ -23,7 +23,7 @@ def send(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for all verdicts.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object with a verdict a line.")] = False,
 ) -> None:
-    """Send events; exit code 1 when one was not stored."""
+    """Send events and show their verdicts."""
     from .addresses import find
     from .delivery import deliver
     from .failures import ANSWER_IS_NO, WrongInput

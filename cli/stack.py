@@ -51,7 +51,10 @@ def down() -> None:
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> None:
-    """Addresses, processes, and how far each event type is; exit code 1 when not all is ready, 3 when nothing is up."""
+    """Show addresses, processes, event types.
+
+    Exit code 1 when not all is ready, 3 when nothing is up.
+    """
     from local.stack import Stack
 
     from .failures import ANSWER_IS_NO, UNREACHABLE

@@ -81,7 +81,8 @@ def _compare_ids(account: Account, lake: Path, ledger: Ledger) -> None:
 
 def _compare_totals(account: Account, ledger: Ledger) -> None:
     if account.acknowledged != account.sent:
-        account.faults.append(f"{account.sent - account.acknowledged:,} of {account.sent:,} sent were not acknowledged: {ledger.refusals()}")
+        lost = account.sent - account.acknowledged
+        account.faults.append(f"{lost:,} of {account.sent:,} sent were not acknowledged: {ledger.refusals()}")
     if account.copies != ledger.copies_sent:
         account.faults.append(f"{ledger.copies_sent - account.copies:,} copies were not acknowledged")
     # A request that the client repeated by itself may have left its first copies in the log, or not: at most so many more.

@@ -46,7 +46,8 @@ def _by_visibility(axes: Any, answer: Answer) -> None:
     width = 0.8 / max(1, len(origins))
     for number, origin in enumerate(origins):
         places = [at + (number - (len(origins) - 1) / 2) * width for at in range(len(groups))]
-        axes.bar(places, [delay.get((group, origin), 0.0) for group in groups], width * 0.92, label=origin, color=LIGHT[number % len(LIGHT)])
+        heights = [delay.get((group, origin), 0.0) for group in groups]
+        axes.bar(places, heights, width * 0.92, label=origin, color=LIGHT[number % len(LIGHT)])
     axes.set_title("by visibility at the airport")
     axes.set_xlabel("visibility, miles")
     axes.set_ylabel("average delay, minutes")

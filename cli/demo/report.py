@@ -69,8 +69,8 @@ def answer(console: Any, found: Answer) -> None:
     delays = {(row.visibility, row.origin): f"{row.delay:.1f} min" for row in found.by_visibility}
     flights = {group: sum(row.flights for row in found.by_visibility if row.visibility == group) for group in groups}
     lines = [(group, flights[group], *(delays.get((group, origin)) for origin in origins)) for group in groups]
-    columns = ("visibility, miles", "flights", *origins)
-    console.print(table(columns, lines, title="And in fog? (flights joined with the weather at their airport)", right=columns[1:]))
+    heads = ["visibility, miles", "flights", *origins]
+    console.print(table(heads, lines, title="And in fog? (flights joined with the weather at their airport)", right=heads[1:]))
 
 
 def bar(value: float, most: float) -> str:

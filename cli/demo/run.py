@@ -99,7 +99,8 @@ class Show:
             for seed, ledger in enumerate(ledgers)
         ]
         with Watch(self._out, self._lake, ledgers, total) as watch:
-            faults = Faults([Fault("dedup-1", 0.3), Fault("sinks-1", 0.5)] if plan.kill else [], lambda name: _kill(stack, name), watch.notice)
+            wanted = [Fault("dedup-1", 0.3), Fault("sinks-1", 0.5)] if plan.kill else []
+            faults = Faults(wanted, lambda name: _kill(stack, name), watch.notice)
             for sender in traffic:
                 sender.start()
             try:

@@ -60,10 +60,10 @@ class Traffic(threading.Thread):
         self._number = count()
         self._lock = threading.Lock()
         self._awaited = 0
-        self._stop = threading.Event()
+        self._ended = threading.Event()
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ended.set()
 
     def run(self) -> None:
         try:
@@ -75,11 +75,11 @@ class Traffic(threading.Thread):
         batches = -(-len(self._items) // BATCH)
         for number in range(batches):
             items = self._items[number * BATCH : (number + 1) * BATCH]
-            if self._stop.is_set():
+            if self._ended.is_set():
                 return
             self._send(items, self._chosen(number, batches, items))
             self._send_due()
-        while self._awaited and not self._stop.wait(0.05):
+        while self._awaited and not self._ended.wait(0.05):
             self._send_due()
 
     def _chosen(self, number: int, batches: int, items: Sequence[Item]) -> Copied | None:
@@ -105,9 +105,9 @@ class Traffic(threading.Thread):
     def _noting(self, copied: Copied) -> Callable[[Verdict], object]:
         def note(verdict: Verdict) -> None:
             self.ledger.original(verdict)
-            copied.open -= 1
-            if copied.open == 0:
-                with self._lock:
+            with self._lock:
+                copied.open -= 1
+                if copied.open == 0:
                     heapq.heappush(self._due, (time.monotonic() + copied.delay, next(self._number), copied))
 
         return note

@@ -1,0 +1,87 @@
+"""The command line's manners: help, exit codes, and words instead of tracebacks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.failures import did_you_mean
+from tests.cli.conftest import Command
+
+COMMANDS = ["up", "down", "status", "logs", "demo", "declare", "events", "send", "tail", "hours", "query", "fsck", "bench"]
+
+
+def test_help_names_every_command(command: Command) -> None:
+    said = command("--help")
+    assert said.code == 0
+    assert [name for name in COMMANDS if f"\n  {name} " not in said.out] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(command: Command, name: str) -> None:
+    said = command(name, "--help")
+    assert said.code == 0
+    assert "Usage: hourmark" in said.out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ["duckdb", "pyarrow", "pandas", "confluent_kafka", "pydantic", "rich.table", "matplotlib", "fastavro", "hourmark_client"]
+    code = f"import sys, cli.app; print([name for name in {heavy!r} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("events",), ("send", "a.b", "{}"), ("tail", "a.b"), ("query", "SELECT 1"), ("hours", "a.b"), ("fsck",), ("status",)],
+)
+def test_without_a_stack_each_command_says_how_to_start_one(command: Command, arguments: tuple[str, ...]) -> None:
+    said = command(*arguments)
+    assert said.code == 3
+    assert "hourmark up" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_down_without_a_stack_is_fine(command: Command) -> None:
+    assert command("down").code == 0
+
+
+def test_a_registry_that_is_away(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOURMARK_REGISTRY_URL", "http://127.0.0.1:9")
+    said = command("events")
+    assert said.code == 3
+    assert "http://127.0.0.1:9" in said.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("nonsense",), ("hours",), ("send", "a.b"), ("send", "a.b", "{}", "--stdin"), ("send", "a.b", "no json"), ("send", "a.b", "[]")],
+)
+def test_wrong_arguments_are_2(command: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
+    monkeypatch.setenv("HOURMARK_RECEIVER_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("HOURMARK_CLIENT_WRITE_KEY", "none")
+    said = command(*arguments)
+    assert said.code == 2
+    assert "Traceback" not in said.err
+
+
+def test_a_faulty_declaration_names_the_file_and_every_problem(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOURMARK_REGISTRY_URL", "http://127.0.0.1:9")
+    file = tmp_path / "bad.yaml"
+    file.write_text("event: NoGood\nowner: me\nschema: {type: record, name: X, fields: [{name: _a, type: string}]}\n")
+    said = command("declare", str(file))
+    assert said.code == 2
+    assert "/event" in said.err
+    assert "bad.yaml" in said.err
+
+
+def test_a_declaration_that_is_not_there(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOURMARK_REGISTRY_URL", "http://127.0.0.1:9")
+    assert command("declare", "nowhere.yaml").code == 2
+
+
+def test_did_you_mean() -> None:
+    assert did_you_mean("flight.depart", ["flight.departed", "weather.observed"]) == "; did you mean flight.departed?"
+    assert did_you_mean("xyz", ["flight.departed"]) == ""
