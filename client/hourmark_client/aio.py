@@ -1,6 +1,7 @@
 """The same client for asyncio: `send` waits only when the buffer is full, callbacks run in the event loop.
 
-The delivery threads are the synchronous client's; verdicts cross into the loop once per batch. An AsyncClient belongs to the loop that first used it.
+The delivery threads are the synchronous client's; verdicts cross into the loop once per batch. An AsyncClient belongs to the loop that
+first used it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What an answer of the receiver means for the events of its request. Pure: (status, body, Retry-After) in, decisions out.
 
-Only a well-formed 200 settles events, one by one. 401 and 403 are final, because no retry changes who we are. 400, 413 and 415 split the batch
-until the one event is found that caused it, and refuse it only if the receiver itself says so (its error body), never a proxy. All else is tried again.
+Only a well-formed 200 settles events, one by one. 401 and 403 are final, because no retry changes who we are. 400 and 413 split the batch
+until the one event is found that caused it, and refuse it only if the receiver itself says so (its error body), never a proxy.
+All else is tried again.
 """
 
 from __future__ import annotations

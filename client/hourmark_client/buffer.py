@@ -33,7 +33,10 @@ class BatchLimits(msgspec.Struct, frozen=True):
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """Counts since the client was made. accepted = stored + parked + rejected + undelivered + pending. `retried`: attempts beyond the first."""
+    """Counts since the client was made: accepted = stored + parked + rejected + undelivered + pending.
+
+    `dropped` (by policy) are among the undelivered. `retried`: attempts that brought no final verdict.
+    """
 
     accepted: int
     pending: int
@@ -243,6 +246,10 @@ class Buffer:
         with self._lock:
             self._nudged = True
             self._work.notify()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
 
     def sleep(self, seconds: float) -> bool:
         """Wait between attempts; False when work has ended meanwhile."""

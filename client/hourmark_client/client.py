@@ -34,8 +34,9 @@ _open: Final[set[Client]] = set()
 
 
 class Client:
-    """Thread-safe. `buffer_bytes` bounds the memory of unsettled events; `when_full` says what `send` does then: "block" (up to `block_timeout`
-    seconds, then BufferFull), "raise" BufferFull, or "drop_newest" (the event is told `undelivered`, a warning starts the episode).
+    """Thread-safe. `buffer_bytes` bounds the memory of unsettled events; `when_full` says what `send` does then: "block" (up to
+    `block_timeout` seconds, then BufferFull), "raise" BufferFull, or "drop_newest" (told `undelivered`; one warning per episode).
+
     `install` names this installation: `_sequence` runs gapless per (install, event type). `on_verdict` is told about every event.
     """
 
@@ -164,13 +165,13 @@ class Client:
                 self._started = True
 
     def flush(self, timeout: float | None = 30.0) -> bool:
-        """Wait until every accepted event has its final verdict and its callback has run; False when time ran out. None: wait without end."""
+        """Wait until every accepted event has its final verdict and its callback has run; False when time ran out (None: never)."""
         if self._transport.owns_thread():
             raise ClientError("flush in a callback would wait for itself")
         return self._buffer.flush(_deadline(timeout))
 
     def close(self, timeout: float | None = 30.0) -> None:
-        """Flush, then end threads and connections. Raises Undelivered(count) when time ran out; those events' callbacks are told. Idempotent."""
+        """Flush, then end threads and connections. When time runs out: the callbacks are told, and Undelivered(count) is raised."""
         if self._transport.owns_thread():
             raise ClientError("close in a callback would wait for itself")
         with self._starting:

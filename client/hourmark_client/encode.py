@@ -71,10 +71,10 @@ def _check_mapping(mapping: Mapping[Any, Any], path: str) -> None:
             continue
         if kind is int:
             if not _INT_MIN <= value <= _INT_MAX:
-                raise InvalidEvent("an integer beyond 64 bit", f"{path}/{key}")
+                _check_number(value, f"{path}/{key}")
         elif kind is float:
             if not isfinite(value):
-                raise InvalidEvent(f"{value} has no form in JSON; send null instead", f"{path}/{key}")
+                _check_number(value, f"{path}/{key}")
         else:
             _check_value(value, f"{path}/{key}")
 
@@ -91,17 +91,20 @@ def _check_value(value: Any, path: str) -> None:
         _check_value(value.value, path)
     elif isinstance(value, bool | str | bytes | bytearray | memoryview | datetime | date | time | UUID | None):
         return
-    elif isinstance(value, int):
-        if not _INT_MIN <= value <= _INT_MAX:
-            raise InvalidEvent("an integer beyond 64 bit", path)
-    elif isinstance(value, float | Decimal):
-        if not isfinite(value):
-            raise InvalidEvent(f"{value} has no form in JSON; send null instead", path)
+    elif isinstance(value, int | float | Decimal):
+        _check_number(value, path)
     else:
         try:
             _check_value(_scalar_of(value), path)
         except InvalidEvent as exc:
             raise exc if exc.path else InvalidEvent(str(exc), path) from None
+
+
+def _check_number(value: float | Decimal, path: str) -> None:
+    if not isfinite(value):
+        raise InvalidEvent(f"{value} has no form in JSON; send null instead", path)
+    if isinstance(value, int) and not _INT_MIN <= value <= _INT_MAX:
+        raise InvalidEvent("an integer beyond 64 bit", path)
 
 
 @lru_cache(4096)

@@ -1,6 +1,6 @@
 """The way out over HTTP: batches to `POST /v1/events`, again and again until every event has its final verdict.
 
-A few threads share the buffer. Each holds its batch until it is settled: order between batches is not promised, the platform does not need it.
+A few threads share the buffer. Each holds its batch until it is settled: order between batches is not promised, and not needed.
 The time-out of a request is above the receiver's produce time-out, so that a retry does not race its own first attempt.
 """
 
@@ -98,7 +98,8 @@ class HttpTransport:
 
     def start(self, buffer: Buffer, sender: Sender) -> None:
         self._threads = [
-            threading.Thread(target=self._run, args=(buffer, sender), name=f"hourmark-http-{n}", daemon=True) for n in range(self._options.threads)
+            threading.Thread(target=self._run, args=(buffer, sender), name=f"hourmark-http-{number}", daemon=True)
+            for number in range(self._options.threads)
         ]
         for thread in self._threads:
             thread.start()

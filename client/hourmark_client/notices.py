@@ -1,4 +1,5 @@
-"""The event as the client holds it, and the telling of verdicts: to the event's callback, to the client's, or, for bad news nobody asked for, to the log."""
+"""The event as the client holds it, and the telling of verdicts: to the event's callback, to the client's, or, if it is bad news that
+nobody asked for, to the log."""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ class Teller:
                 unheard.append(verdict)
         if unheard:
             first = unheard[0]
-            self.refusals.trouble(f"{first.code} for {first.event_type} {first.event_id} {first.path or ''} {first.detail or ''}", len(unheard))
+            why = f"{first.code} {first.path or ''} {first.detail or ''}"
+            self.refusals.trouble(f"{first.event_type} {first.event_id}: {why}", len(unheard))
         if notices:
             self.notify(notices)
 

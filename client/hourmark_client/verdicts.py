@@ -1,6 +1,7 @@
 """What became of an event: the wire form the receiver answers with, and the form callbacks get.
 
-Final verdicts are `stored`, `parked` and `rejected`. `undelivered` is said by the client alone: it stopped trying (closed, or dropped by policy).
+Final verdicts are `stored`, `parked` and `rejected`. `undelivered` is said by the client alone: it stopped trying (closed, or dropped by
+policy).
 """
 
 from __future__ import annotations
