@@ -12,7 +12,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from .errors import BrokerUnavailable, InvariantBroken, PlatformError
 from .settings import PlatformSettings
 
-QUIET: Mapping[str, Any] = {"log_level": 3, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 2000}
+# level 2: at 3 the library prints a line per failed connection attempt; what fails comes back to us as an error anyway
+QUIET: Mapping[str, Any] = {"log_level": 2, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 2000}
 _FATAL = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._FATAL}
 
 
