@@ -24,6 +24,7 @@ from .document import MAX_BYTES
 from .nodes import Nodes
 from .outbox import Publisher
 from .provision import Provisioner
+from .recovery import recover
 from .settings import Settings
 from .store import Store
 from .web import answer, answered, guarded, measured, refusal
@@ -48,7 +49,7 @@ class Registry:
         self._database = await asyncio.to_thread(Database, self.settings.database)
         try:
             await asyncio.to_thread(self._database.migrate)
-            store = Store(self._database)
+            store = self._store = Store(self._database)
             self._provisioner = Provisioner(self.settings)
             self._publisher = Publisher(self.settings, store)
             await self._publisher.load()
@@ -96,10 +97,7 @@ class Registry:
         """Everything Kafka must have before the first change: waits for it, with one line per reason."""
         while True:
             try:
-                created = await asyncio.to_thread(self._provisioner.platform)
-                if created:
-                    log.info("platform topics created", topics=created)
-                await asyncio.to_thread(self._catalog.recover, log.warning)
+                await asyncio.to_thread(recover, self.settings, self._store, self._provisioner)
                 break
             except Unavailable as exc:
                 if self._reason != exc.code:

@@ -10,7 +10,6 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -171,27 +170,6 @@ class Catalog:
         await self._publisher.committed(revision)
         await self._publisher.wait_published(revision, PUBLISH_S)
         return revision
-
-    def recover(self, tell: Callable[[str], None]) -> None:
-        """Make Kafka agree with the store: missing topics again, wrong ones put right, an emptied control topic filled. Blocking."""
-        known = self._store.all_events()
-        standing = self._provisioner.standing(event.event for event in known)
-        sound = []
-        for current in known:
-            declaration = Declaration.model_validate(current.document)
-            wanted = wanted_topics(declaration, current)
-            if all(standing.get(f"{stage}.{current.event}", 0) >= current.partitions for stage in ("clean", "raw")):
-                sound.append(wanted)
-                continue
-            stands = self._provisioner.event_topics(wanted)
-            tell(f"topics of {current.event} were missing and stand again")
-            if stands.raw_created or stands.partitions != current.partitions:
-                self._store.commit(draft(declaration, current, stands, "registry"))
-        self._provisioner.correct(sound)
-        if self._provisioner.control_is_empty():
-            count = self._store.publish_again()
-            if count:
-                tell(f"hourmark.control is empty: publishing all {count} entries again")
 
 
 def wanted_topics(declaration: Declaration, current: StoredEvent | None) -> Wanted:

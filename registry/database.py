@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Column, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from hourmark.errors import InvariantBroken, RegistryUnavailable
@@ -56,6 +56,16 @@ class Database:
         with self.writing() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def skip_numbers(self, connection: Connection, column: Column[int], floor: int) -> None:
+        """The next number this column counts to is above `floor` (which its highest value is not)."""
+        facts = {"table": column.table.name, "column": column.name, "floor": floor}
+        if not self._sqlite:
+            connection.execute(text("SELECT setval(pg_get_serial_sequence(:table, :column), :floor)"), facts)
+            return
+        moved = connection.execute(text("UPDATE sqlite_sequence SET seq = max(seq, :floor) WHERE name = :table"), facts)
+        if not moved.rowcount:
+            connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :floor)"), facts)
 
     def close(self) -> None:
         self.engine.dispose()

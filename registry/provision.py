@@ -25,7 +25,7 @@ from confluent_kafka.admin import (
 from hourmark.errors import BrokerUnavailable
 from hourmark.event import raw_barrier_headers
 from hourmark.kafka import TopicSpec, client_config, ensure_topics, partition_counts, producer_config, translate
-from hourmark.topics import CONTROL, PLATFORM_PARTITIONS, clean_topic, event_topic_config, platform_topic_config, raw_topic
+from hourmark.topics import PLATFORM_PARTITIONS, clean_topic, event_topic_config, platform_topic_config, raw_topic
 
 from .settings import Settings
 
@@ -115,10 +115,6 @@ class Provisioner:
             configs[raw_topic(want.event)] = event_topic_config(want.raw_retention_ms, replicas)
         self._correct(configs)
 
-    def control_is_empty(self) -> bool:
-        """True when nothing was ever written to the control topic that stands now."""
-        return bool(self._empty([TopicPartition(CONTROL, 0)]))
-
     def _replicas(self) -> int:
         """Copies that a new topic gets."""
         if self._wanted_replicas > 0:
@@ -159,7 +155,7 @@ class Provisioner:
     def _alter(self, topic: str, wrong: Mapping[str, str]) -> None:
         if not wrong:
             return
-        log.warning("topic configuration put right", topic=topic, **{name.replace(".", "_"): value for name, value in wrong.items()})
+        log.info("topic configuration altered", topic=topic, **{name.replace(".", "_"): value for name, value in wrong.items()})
         entries = [
             ConfigEntry(n, v, ConfigSource.DYNAMIC_TOPIC_CONFIG, incremental_operation=AlterConfigOpType.SET) for n, v in wrong.items()
         ]

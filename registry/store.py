@@ -205,6 +205,13 @@ class Store:
             first, count = connection.execute(select(func.min(outbox.c.revision), func.count()).where(open_rows)).one()
             return newest, newest if first is None else first - 1, count
 
+    def skip_to(self, revision: int, schema_id: int) -> None:
+        """Never give out revisions and schema ids up to these: someone else has seen them."""
+        with self._database.writing() as connection:
+            for column, floor in ((outbox.c.revision, revision), (schemas.c.id, schema_id)):
+                if floor > (connection.execute(select(func.max(column))).scalar() or 0):
+                    self._database.skip_numbers(connection, column, floor)
+
     def changes(self, since: int) -> list[OutboxRow]:
         """The newest row of every key that changed after revision `since`, in the order of revisions."""
         newest = select(func.max(outbox.c.revision)).group_by(outbox.c.key)

@@ -1,0 +1,104 @@
+"""At start, Kafka and the store are made to agree: topics stand again, used numbers stay used, an emptied control topic is filled.
+
+The store is the truth; but a control topic that knows more (a store lost or restored from a backup) keeps its numbers for ever.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import msgspec
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+from hourmark.errors import BrokerUnavailable
+from hourmark.kafka import tail_config, translate
+from hourmark.schemas import EventType, WireSchema, decode_entry
+from hourmark.topics import CONTROL
+
+from .catalog import draft, wanted_topics
+from .declaration import Declaration
+from .provision import Provisioner
+from .settings import Settings
+from .store import Store
+
+log = structlog.get_logger()
+
+READ_S = 30.0
+
+
+class Broadcast(NamedTuple):
+    """What the control topic holds: how many records, the highest numbers, and the event types."""
+
+    records: int
+    revision: int
+    schema_id: int
+    events: frozenset[str]
+
+
+def read_control(settings: Settings) -> Broadcast:
+    """Read the control topic to its end. Raises BrokerUnavailable."""
+    consumer = Consumer(tail_config(settings, enable_partition_eof=True))
+    records, revision, schema_id = 0, 0, 0
+    events: set[str] = set()
+    deadline = time.monotonic() + READ_S
+    try:
+        consumer.assign([TopicPartition(CONTROL, 0, OFFSET_BEGINNING)])
+        while time.monotonic() < deadline:
+            for message in consumer.consume(1000, 0.2):
+                error, value = message.error(), message.value()
+                if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                    return Broadcast(records, revision, schema_id, frozenset(events))
+                if error is not None:
+                    raise translate(error, f"reading {CONTROL}")
+                records += 1
+                if value is None:
+                    continue
+                try:
+                    entry = decode_entry(value)
+                except msgspec.DecodeError as exc:
+                    log.warning("control entry ignored: not understood", offset=message.offset(), error=str(exc))
+                    continue
+                revision = max(revision, entry.revision)
+                if isinstance(entry, WireSchema):
+                    schema_id = max(schema_id, entry.schema_id)
+                elif isinstance(entry, EventType):
+                    events.add(entry.event)
+    finally:
+        consumer.close()
+    raise BrokerUnavailable(f"reading {CONTROL}: no end within {READ_S:.0f} s")
+
+
+def recover(settings: Settings, store: Store, provisioner: Provisioner) -> None:
+    """Platform topics, then the topics of every event type, then the broadcast. Safe to do twice. Raises BrokerUnavailable."""
+    created = provisioner.platform()
+    if created:
+        log.info("platform topics created", topics=created)
+    broadcast = read_control(settings)
+    store.skip_to(broadcast.revision, broadcast.schema_id)
+    _topics(store, provisioner)
+    unknown = broadcast.events.difference(store.event_names())
+    if unknown:
+        log.warning("the control topic names event types that this store does not know; declare them again", events=sorted(unknown)[:20])
+    if not broadcast.records:
+        count = store.publish_again()
+        if count:
+            log.warning("hourmark.control is empty: publishing the whole catalogue again", entries=count)
+
+
+def _topics(store: Store, provisioner: Provisioner) -> None:
+    known = store.all_events()
+    standing = provisioner.standing(event.event for event in known)
+    sound = []
+    for current in known:
+        declaration = Declaration.model_validate(current.document)
+        wanted = wanted_topics(declaration, current)
+        if all(standing.get(f"{stage}.{current.event}", 0) >= current.partitions for stage in ("clean", "raw")):
+            sound.append(wanted)
+            continue
+        stands = provisioner.event_topics(wanted)
+        log.warning("topics of an event type were missing and stand again", event=current.event, partitions=stands.partitions)
+        if stands.raw_created or stands.partitions != current.partitions:
+            store.commit(draft(declaration, current, stands, "registry"))
+    provisioner.correct(sound)
