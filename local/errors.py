@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hourmark.errors import Unavailable
 
 
@@ -21,3 +23,8 @@ class StackUnavailable(Unavailable):
     """The stack as a whole cannot do what was asked: not up, not ready in time, other settings than the running one."""
 
     code = "stack_unavailable"
+
+
+def unwritable(home: Path, exc: OSError) -> StackUnavailable:
+    """A home on a full, read-only or foreign disk."""
+    return StackUnavailable(f"{exc.filename or home} cannot be written ({exc.strerror}); set HOURMARK_HOME to another folder")

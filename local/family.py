@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 import psutil
 
@@ -15,13 +16,18 @@ import psutil
 MARK = "HM_STACK"
 
 
-def members(stack: str) -> list[psutil.Process]:
+def mark(home: Path, stack: str) -> str:
+    """What every process of the stack carries. With its home in it: a copy of a home is another stack."""
+    return f"{stack}:{home}"
+
+
+def members(home: Path, stack: str) -> list[psutil.Process]:
     """Processes of this user started for this stack, other than this one and those above it."""
     above = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
-    found = []
+    found, wanted = [], mark(home, stack)
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid not in above and process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == stack:
+            if process.pid not in above and process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == wanted:
                 found.append(process)
     return found
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.errors import StackUnavailable
+from local.errors import StackUnavailable, unwritable
 from local.progress import Progress
 
 
@@ -20,7 +20,7 @@ def alone(home: Path, on_progress: Progress, patience: float = 120.0) -> Iterato
             (home / folder).mkdir(parents=True, exist_ok=True)
         lock = (home / "run" / "lock").open("w")
     except OSError as exc:
-        raise StackUnavailable(f"{home} cannot be written ({exc.strerror}); set HOURMARK_HOME to another folder") from exc
+        raise unwritable(home, exc) from exc
     deadline, told = time.monotonic() + patience, False
     with lock:
         while not _taken(lock.fileno()):

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from hourmark.settings import load
 from local import family, kafka, redis, remembered
-from local.errors import StackUnavailable
+from local.errors import StackUnavailable, unwritable
 from local.lock import alone
 from local.logs import follow, last_lines
 from local.plan import changes, plan
@@ -25,7 +25,7 @@ from local.remembered import Remembered
 from local.settings import StackSettings
 from local.starting import Starting
 from local.status import ProcessStatus, StackStatus, says_ok
-from local.stopping import signals_as_interrupt, stop_stack, until_stopped
+from local.stopping import end_at_once, signals_as_interrupt, stop_stack, until_stopped
 from local.supervision import Supervisor, configuration, connect, launch
 
 
@@ -68,10 +68,8 @@ class Stack:
             if known:
                 self._sweep(known, on_progress)
             memory = plan(self.settings, known, self._environ)
-            remembered.write(self.home, memory)
             on_progress("preparing")
-            found = programs(self.settings, memory, self._command_of)
-            (self.home / "run" / "supervisord.conf").write_text(configuration(self.home, memory.stack, found))
+            self._prepare(memory)
             try:
                 supervisor = launch(self.home, memory.stack, self._environment(memory), bound=bound)
                 self._start(supervisor, memory, wait, on_progress)
@@ -102,8 +100,16 @@ class Stack:
                 on_progress("it was stopped elsewhere")
             except KeyboardInterrupt:
                 if started:
-                    on_progress("stopping")
-                    self.down(on_progress)
+                    self._down_or_at_once(on_progress)
+
+    def _down_or_at_once(self, on_progress: Progress) -> None:
+        on_progress("stopping (Ctrl-C again ends everything at once)")
+        try:
+            self.down(on_progress)
+        except KeyboardInterrupt:
+            memory = remembered.read(self.home)
+            if memory is not None:
+                end_at_once(self.home, memory)
 
     def watch(self, on_progress: Progress = silent, every: float = 1.0) -> None:
         """Tells of every process that ended or was started again. Returns when the stack is down."""
@@ -111,8 +117,8 @@ class Stack:
         while (supervisor := self._supervisor()) is not None:
             try:
                 now = {p.name: (p.pid, p.state) for p in supervisor.processes()}
-            except StackUnavailable:
-                continue
+            except StackUnavailable:  # it is being stopped
+                now = {}
             for name, (pid, state) in now.items():
                 was = before.get(name)
                 if was and pid and pid != was[0]:
@@ -183,6 +189,15 @@ class Stack:
         """Starts one process; does not wait for it."""
         self._need().start(name)
 
+    def _prepare(self, memory: Remembered) -> None:
+        """Writes all files that the processes need."""
+        try:
+            remembered.write(self.home, memory)
+            found = programs(self.settings, memory, self._command_of)
+            (self.home / "run" / "supervisord.conf").write_text(configuration(self.home, memory.stack, found))
+        except OSError as exc:
+            raise unwritable(self.home, exc) from exc
+
     def _need(self) -> Supervisor:
         supervisor = self._supervisor()
         if supervisor is None:
@@ -198,7 +213,7 @@ class Stack:
         return says_ok(f"127.0.0.1:{port}", "/readyz", 1.0) if port else None
 
     def _environment(self, memory: Remembered) -> dict[str, str]:
-        return {**self._environ, **environment(self.settings, memory), family.MARK: memory.stack}
+        return {**self._environ, **environment(self.settings, memory), family.MARK: family.mark(self.home, memory.stack)}
 
     def _refuse_changes(self, memory: Remembered) -> None:
         changed = changes(self.settings, memory, self._environ)

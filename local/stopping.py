@@ -20,19 +20,24 @@ from local.supervision import GRACE_S, Supervisor, connect, socket_path
 def stop_stack(home: Path, memory: Remembered, on_progress: Progress) -> bool:
     """Returns when no process of the stack is left; False when there was none."""
     supervisor = connect(home, memory.stack)
-    found = family.members(memory.stack)
+    found = family.members(home, memory.stack)
     if supervisor is not None:
         try:
             _stop_in_order(supervisor, on_progress)
         except StackUnavailable as exc:
             on_progress(f"{exc.message}; ending all processes")
         supervisor.shutdown()
-    killed = family.end(family.members(memory.stack), GRACE_S if supervisor else 0.0)
+    killed = family.end(family.members(home, memory.stack), GRACE_S if supervisor else 0.0)
     if killed:
         on_progress(f"killed what did not end: pids {', '.join(map(str, killed))}")
     for file in (socket_path(home), home / "run" / "supervisord.pid"):
         file.unlink(missing_ok=True)
     return bool(found)
+
+
+def end_at_once(home: Path, memory: Remembered) -> None:
+    """Kills every process of the stack. Data stay whole: nothing of ours relies on an ordered stop."""
+    family.end(family.members(home, memory.stack), 0.0)
 
 
 def _stop_in_order(supervisor: Supervisor, on_progress: Progress) -> None:

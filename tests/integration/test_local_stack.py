@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from local import family, remembered
 from local.errors import PortTaken, StackUnavailable
@@ -54,7 +56,7 @@ def pids(stack: Stack) -> list[int]:
 
 def everyone(stack: Stack) -> list[psutil.Process]:
     memory = remembered.read(stack.home)
-    return family.members(memory.stack) if memory else []
+    return family.members(stack.home, memory.stack) if memory else []
 
 
 def test_up_is_ready_down_leaves_nothing_and_the_addresses_stay(make: MakeStack) -> None:
@@ -187,6 +189,30 @@ def test_a_service_that_cannot_start_is_named_with_its_log_and_nothing_stays(mak
     assert not everyone(stack)
 
 
+def test_a_home_whose_files_cannot_be_written_is_named(make: MakeStack) -> None:
+    stack = make()
+    (stack.home / "run" / "supervisord.conf").mkdir(parents=True)
+    with pytest.raises(StackUnavailable, match=r"supervisord.conf cannot be written .*HOURMARK_HOME"):
+        stack.up()
+
+
+def test_without_waiting_all_is_started(make: MakeStack) -> None:
+    stack = make()
+    assert stack.up(wait=False) is True
+    until(lambda: stack.status().ready)
+
+
+def test_a_copy_of_a_home_is_another_stack(make: MakeStack) -> None:
+    stack = make()
+    stack.up()
+    copy = make("copy")
+    copy.home.mkdir()
+    shutil.copy(stack.home / "stack.json", copy.home)
+    copy.up()
+    assert stack.status().ready
+    assert copy.status().receiver != stack.status().receiver
+
+
 def test_a_fixed_port_that_is_taken_is_refused_before_anything_starts(make: MakeStack) -> None:
     with socket.create_server(("127.0.0.1", free_port())) as other:
         stack = make(receiver_port=other.getsockname()[1])
@@ -251,6 +277,8 @@ def test_own_servers_come_up_keep_their_data_over_a_power_cut_and_go(make: MakeS
     status = stack.status()
     assert status.ready
     assert [p.name for p in status.processes][:2] == ["kafka", "valkey"]
+    admin = AdminClient({"bootstrap.servers": status.kafka, "log_level": 0})
+    admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result()
     stack.kill("kafka")
     until(lambda: stack.status().ready)
     before = everyone(stack)
@@ -260,6 +288,7 @@ def test_own_servers_come_up_keep_their_data_over_a_power_cut_and_go(make: MakeS
     assert stack.up() is True
     again = stack.status()
     assert again.ready
+    assert "kept" in admin.list_topics(timeout=30).topics
     assert (again.kafka, again.redis, again.hour_anchor) == (status.kafka, status.redis, status.hour_anchor)
     before = everyone(stack)
     assert stack.down() is True
