@@ -1,0 +1,208 @@
+"""The documents in the lake, byte for byte: commit entries, seal plans and manifests. All JSON, all written once and never changed."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from hourmark.event import CleanBarrier
+
+FORMAT: Final = 1
+
+
+class Mark(msgspec.Struct, frozen=True, order=True, array_like=True):
+    """High-water mark of a partition: the newest raw record that has been dealt with. Compared by source, then offset."""
+
+    source: int
+    offset: int
+
+
+class PartRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A staged part. `events_bytes`: size of its events as they stood in Kafka, a measure of the memory they need."""
+
+    path: str
+    hour: int
+    schema_id: int
+    rows: int
+    bytes: int
+    sha256: str
+    events_bytes: int
+
+
+class HourCount(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What one commit entry did with the records of one hour. `skewed`: rows whose `_skewed` is true."""
+
+    written: int = 0
+    poisoned: int = 0
+    skewed: int = 0
+
+
+class CommitEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One link of the commit chain of a clean partition: what became of the clean offsets `first` … `next` - 1.
+
+    `mark` and `closed` are the state after it; `previous` is the SHA-256 of the entry before (empty for the first).
+    """
+
+    format_version: int = FORMAT
+    type: str
+    partition: int
+    first: int
+    next: int
+    mark: Mark | None
+    closed: int | None
+    parts: list[PartRef]
+    hours: dict[int, HourCount]
+    barriers: list[CleanBarrier]
+    repeats: int
+    foreign: int
+    previous: str
+    writer: str
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """The books of one raw partition for one hour. Offsets are raw offsets; the barrier is the one that closed the hour."""
+
+    raw_partition: int
+    from_offset: int
+    barrier_offset: int
+    barrier_append_time: str
+    consumed: int
+    forwarded: int
+    written: int
+    poisoned: int
+    duplicates: int
+    rejected: int
+    skewed: int
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    rows: int
+    consumed: int
+    duplicates: int
+    rejected: int
+    poisoned: int
+    skewed: int
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """`delta`: consumed - (written + poisoned + duplicates + rejected). `faults`: every rule that does not hold, in words."""
+
+    equal: bool
+    delta: int
+    faults: list[str]
+
+
+class PlannedPart(msgspec.Struct, frozen=True, kw_only=True):
+    path: str
+    schema_id: int
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the presented hour, as planned. `copy`: its only part goes out as it is; otherwise the parts are merged and sorted."""
+
+    name: str
+    parts: list[PlannedPart]
+    rows: int
+    copy: bool
+
+
+class LastBarrier(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest barrier that had closed only sealed hours: the next one's interval must begin right after it."""
+
+    source: int
+    offset: int
+    left: int
+
+
+class Resume(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a reader of one commit chain must start to see everything of the hours after this one."""
+
+    entry: int
+    last: LastBarrier | None
+
+
+class Writer(msgspec.Struct, frozen=True, kw_only=True):
+    version: str
+    host: str
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What has been decided about one hour. Whoever holds it can publish the hour, any number of times, with the same result.
+
+    `schema_ids`: writer schemas of the hour, newest first; the first gives the columns their order.
+    """
+
+    format_version: int = FORMAT
+    type: str
+    hour: str
+    revision: int
+    complete: bool
+    sealed_at: str
+    hour_ends_at: str
+    schema_ids: list[int]
+    fingerprint: str
+    partitions: list[Account]
+    outputs: list[Output]
+    totals: Totals
+    audit: Audit
+    resume: dict[int, Resume]
+    writer: Writer
+
+
+class FileRef(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    bytes: int
+    rows: int
+    sha256: str
+
+
+class SchemaRef(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    fingerprint: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """`_manifest.json` of a presented hour. `plan`: SHA-256 of the seal document it was made from."""
+
+    format_version: int
+    type: str
+    hour: str
+    revision: int
+    complete: bool
+    sealed_at: str
+    hour_ends_at: str
+    schema: SchemaRef
+    partitions: list[Account]
+    files: list[FileRef]
+    totals: Totals
+    audit: Audit
+    writer: Writer
+    plan: str
+
+
+class SealedHour(msgspec.Struct, frozen=True, kw_only=True):
+    """Value of a record on `hourmark.sealed-hours`; its key is `type/hour`."""
+
+    type: str
+    hour: str
+    manifest_sha256: str
+    rows: int
+    complete: bool
+
+
+T = TypeVar("T")
+
+
+def encode(document: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(document, order="deterministic"), indent=1) + b"\n"
+
+
+def decode(kind: type[T], data: bytes) -> T:
+    """Raises msgspec.DecodeError (or its ValidationError) on damage."""
+    return msgspec.json.decode(data, type=kind)
+
+
+def digest(data: bytes) -> str:
+    return sha256(data).hexdigest()

@@ -1,0 +1,72 @@
+"""What the sink says on Kafka: refused records to `rejected`, presented hours to `hourmark.sealed-hours`. At least once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
+
+from confluent_kafka import KafkaException, Producer
+
+from hourmark.errors import BrokerUnavailable
+from hourmark.kafka import producer_config, translate
+from hourmark.rejects import Reject, reject_headers
+from hourmark.settings import PlatformSettings
+from hourmark.topics import REJECTED, SEALED_HOURS
+
+from .manifest import SealedHour, encode
+
+
+class Refused(NamedTuple):
+    """A record for the `rejected` topic: its bytes as they came, and why."""
+
+    value: bytes
+    reject: Reject
+
+
+class Outbox(Protocol):
+    def reject(self, refused: Iterable[Refused]) -> None:
+        """Returns when all are durable. Raises BrokerUnavailable; a later try sends all of them again."""
+        ...
+
+    def announce(self, sealed: SealedHour) -> None:
+        """Returns when durable. Raises BrokerUnavailable."""
+        ...
+
+
+class KafkaOutbox:
+    def __init__(self, settings: PlatformSettings) -> None:
+        self._producer = Producer(producer_config(settings, linger_ms=5, delivery_timeout_ms=10_000))
+
+    def reject(self, refused: Iterable[Refused]) -> None:
+        records = [(REJECTED, item.reject.event_type.encode(), item.value, reject_headers(item.reject)) for item in refused]
+        self._send(records)
+
+    def announce(self, sealed: SealedHour) -> None:
+        self._send([(SEALED_HOURS, f"{sealed.type}/{sealed.hour}".encode(), encode(sealed), [])])
+
+    def _send(self, records: list[tuple[str, bytes, bytes, list[tuple[str, bytes]]]]) -> None:
+        failed: list[Any] = []
+
+        def delivered(error: Any, _message: Any) -> None:
+            if error is not None:
+                failed.append(error)
+
+        try:
+            for topic, key, value, headers in records:
+                self._produce(topic, key, value, headers, delivered)
+            left = self._producer.flush(12.0)
+        except KafkaException as exc:
+            raise translate(exc, "writing to the platform topics") from exc
+        if failed:
+            raise translate(failed[0], "writing to the platform topics")
+        if left:
+            raise BrokerUnavailable(f"{left} records for the platform topics are not acknowledged in time")
+
+    def _produce(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]], delivered: Any) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value=value, key=key, headers=list(headers), on_delivery=delivered)
+                self._producer.poll(0)
+                return
+            except BufferError:
+                self._producer.poll(0.1)

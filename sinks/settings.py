@@ -1,0 +1,23 @@
+"""What a sink worker can be told. Environment names: HOURMARK_SINKS_<FIELD>, and the common ones."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from hourmark.settings import PlatformSettings, common
+
+MIB = 1024 * 1024
+
+
+class Settings(PlatformSettings):
+    """Settings of one sink worker. All workers of one group share the event types' partitions among them."""
+
+    model_config = SettingsConfigDict(env_prefix="HOURMARK_SINKS_")
+
+    lake_url: str = common("lake_url", description="Where the lake is, like file:///var/lib/hourmark")
+    group: str = Field("hourmark-sink-0", description="Kafka consumer group: one per shard of event types")
+    buffer_bytes: int = Field(192 * MIB, ge=1 * MIB, description="Events held in memory before the largest partition is written out")
+    part_bytes: int = Field(96 * MIB, ge=1 * MIB, description="Events of one partition and hour held before they are written out")
+    session_timeout_ms: int = Field(10_000, ge=6000, description="How long a silent worker keeps its partitions")
+    schema_wait_s: float = Field(10.0, ge=0, description="How long an unknown schema id is awaited before the registry is asked")

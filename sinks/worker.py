@@ -1,0 +1,334 @@
+"""The sink worker: one thread that reads clean topics, writes parts and commit entries, and seals hours.
+
+The commit chain in the lake is the truth; group offsets are a hint for lag tools. Killed at any instruction, the next owner goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from hourmark.control import ControlTail
+from hourmark.errors import LakeUnavailable, OffsetLost, PlatformError, Unavailable
+from hourmark.hours import parse_label
+from hourmark.kafka import client_config, tail_config, translate, wait_for_topics
+from hourmark.metrics import MetricsPage
+from hourmark.runtime import node_name
+from hourmark.topics import CONTROL, REJECTED, SEALED_HOURS, Partition, clean_topic, event_type_of
+
+from . import layout, telemetry
+from .batches import HourlyBatches, PartitionBuffer
+from .catalogue import Catalogue, Schemas
+from .commits import CommitChain, Tip
+from .decode import Decoder, RowDecoder
+from .flush import Flushed, Flusher, Shapes
+from .intake import Intake
+from .outbox import KafkaOutbox, Outbox
+from .seal import Sealer
+from .settings import Settings
+from .store import Store, open_store
+
+log = structlog.get_logger()
+
+POLL_RECORDS = 10_000
+POLL_S = 0.1
+SEAL_SLICE_S = 0.5
+EVERY_S = 1.0
+HOLD_MOST_S = 30.0
+ASSIGN_PATIENCE_S = 240.0  # below max.poll.interval.ms, after which the group would think us dead
+GAPS_MOST = 3
+
+
+class Stop(Protocol):
+    """threading.Event and runtime.StopSignal."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float) -> bool: ...
+
+
+class Seams(NamedTuple):
+    """What tests and tools may put in place of the real thing. None: the real thing, from the settings."""
+
+    store: Store | None = None
+    catalogue: Catalogue | None = None
+    outbox: Outbox | None = None
+    decoder: Decoder | None = None
+    now: Callable[[], float] = time.time
+
+
+class _Hold(NamedTuple):
+    """A partition that waits. `until`: monotonic. `paused` False: it reads again, and keeps its delay until a flush has passed."""
+
+    until: float
+    delay: float
+    code: str
+    paused: bool
+
+
+class SinkWorker:
+    """`run(stop)` blocks until `stop` is set. Raises InvariantBroken when going on could lose or double an event."""
+
+    def __init__(self, settings: Settings, seams: Seams | None = None) -> None:
+        seams = seams or Seams()
+        self._settings, self._seams, self._now = settings, seams, seams.now
+        self.store = seams.store or open_store(settings.lake_url)
+        self._chain = CommitChain(self.store)
+        self.batches = HourlyBatches(settings.buffer_bytes, settings.part_bytes)
+        self._intake = Intake(self.batches)
+        self._held: dict[Partition, _Hold] = {}
+        self._hints: dict[Partition, int] = {}
+        self._gaps: dict[Partition, int] = {}
+        self._subscribed: set[str] = set()
+        self._last_turn = 0.0
+        self._troubled = False
+        self._consumer: Any = None
+        self._catalogue: Catalogue | None = seams.catalogue
+        self._flusher: Flusher | None = None
+        self.sealer: Sealer | None = None
+
+    def ready(self) -> str | None:
+        """None while the worker does its work, else why not."""
+        if time.monotonic() - self._last_turn > 30.0:
+            return "the loop has not turned for 30 s" if self._last_turn else "starting"
+        codes = sorted({hold.code for hold in self._held.values() if hold.paused})
+        return f"{len(self._held)} partitions on hold: {', '.join(codes)}" if codes else None
+
+    def run(self, stop: Stop) -> None:
+        page = MetricsPage(self._settings, self.ready)
+        tail: ControlTail | None = None
+        try:
+            if self._catalogue is None:
+                tail = self._follow_control(stop)
+                self._catalogue = tail
+            self._wire(self._catalogue)
+            self._consumer = Consumer(self._consumer_config())
+            try:
+                self._loop(stop)
+            finally:
+                self._consumer.close()
+        except KafkaException as exc:
+            raise translate(exc, "the sink's consumer") from exc
+        finally:
+            if tail is not None:
+                tail.close()
+            page.close()
+
+    def _follow_control(self, stop: Stop) -> ControlTail:
+        admin = AdminClient(client_config(self._settings))
+        wait_for_topics(admin, (CONTROL, REJECTED, SEALED_HOURS), stop.is_set, lambda line: log.warning(line))
+        tail = ControlTail(self._settings, "sinks").start()
+        while not stop.is_set() and not tail.caught_up.wait(0.1):
+            pass
+        return tail
+
+    def _wire(self, catalogue: Catalogue) -> None:
+        settings, seams = self._settings, self._seams
+        shapes = Shapes(Schemas(catalogue, settings.registry_url, settings.schema_wait_s))
+        outbox = seams.outbox or KafkaOutbox(settings)
+        self._flusher = Flusher(self.store, shapes, seams.decoder or RowDecoder(), outbox, node_name(settings, "sinks"))
+        self.sealer = Sealer(self.store, catalogue, shapes, outbox, settings.hours, self._now)
+
+    def _consumer_config(self) -> dict[str, Any]:
+        return tail_config(
+            self._settings,
+            group_id=self._settings.group,
+            client_id=node_name(self._settings, "sinks"),
+            partition_assignment_strategy="cooperative-sticky",
+            session_timeout_ms=self._settings.session_timeout_ms,
+            heartbeat_interval_ms=self._settings.session_timeout_ms // 5,
+            queued_max_messages_kbytes=32 * 1024,
+            fetch_max_bytes=16 * 1024 * 1024,
+            topic_metadata_refresh_interval_ms=10_000,
+            allow_auto_create_topics=False,
+        )
+
+    def _loop(self, stop: Stop) -> None:
+        assert self.sealer is not None
+        self._stop = stop
+        next_round = 0.0
+        while not stop.is_set():
+            self._last_turn = moment = time.monotonic()
+            if moment >= next_round:
+                next_round = moment + EVERY_S
+                self._reconcile()
+                self._hint()
+                self._resume_held()
+                telemetry.BUFFERED.set(self.batches.bytes)
+            if not self._subscribed:
+                stop.wait(POLL_S)
+                continue
+            self._follow_gaps(self._intake.take(self._consumer.consume(POLL_RECORDS, POLL_S)))
+            for buffer in self.batches.due():
+                self._flush(buffer)
+            self.sealer.step(time.monotonic() + SEAL_SLICE_S)
+
+    def _reconcile(self) -> None:
+        """Subscribe to the clean topic of every type that the catalogue knows: they exist before their types are announced."""
+        assert self._catalogue is not None
+        wanted = {clean_topic(name) for name in self._catalogue.snapshot.types}
+        if wanted != self._subscribed and wanted:
+            log.info("subscribing", topics=len(wanted), new=sorted(wanted - self._subscribed)[:20])
+            self._subscribed = wanted
+            self._consumer.subscribe(sorted(wanted), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+
+    # -- ownership: called by the client inside consume()
+
+    def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
+        assert self.sealer is not None
+        for where in partitions:
+            partition = _partition(where)
+            tip = self._patiently(partition)
+            if tip is None:
+                return  # stopping: nothing will be read any more
+            self.batches.open(partition, tip)
+            where.offset = tip.next
+            if partition.number == 0:
+                self.sealer.adopt(partition.event_type)
+        consumer.incremental_assign(partitions)
+
+    def _revoked(self, _consumer: Any, partitions: list[Any]) -> None:
+        """What is buffered is dropped: the new owner reads it again, from the chain's tip."""
+        assert self.sealer is not None
+        for where in partitions:
+            partition = _partition(where)
+            self.batches.drop(partition)
+            for forgotten in (self._held, self._hints, self._gaps):
+                forgotten.pop(partition, None)
+            if partition.number == 0:
+                self.sealer.drop(partition.event_type)
+
+    def _tip(self, partition: Partition) -> Tip:
+        """The chain's tip. A chain that has not begun, of a type that has sealed hours, must stay behind those."""
+        tip = self._chain.tip(partition)
+        if tip.next == 0 and tip.closed is None:
+            sealed = self.store.names(layout.seals(partition.event_type))
+            if sealed:
+                return tip._replace(closed=parse_label(sealed[-1].removesuffix(".json")))
+        return tip
+
+    def _patiently(self, partition: Partition) -> Tip | None:
+        """Ask the lake until it answers; None when the worker stops meanwhile."""
+        deadline, told = time.monotonic() + ASSIGN_PATIENCE_S, False
+        while not self._stop.is_set():
+            try:
+                return self._tip(partition)
+            except LakeUnavailable as exc:
+                if time.monotonic() > deadline:
+                    raise
+                if not told:
+                    log.warning("the lake does not answer; waiting to take over partitions", error=exc.message)
+                    told = True
+                self._stop.wait(exc.retry_after)
+        return None
+
+    # -- writing out
+
+    def _flush(self, buffer: PartitionBuffer) -> None:
+        assert self._flusher is not None
+        try:
+            flushed = self._flusher.flush(buffer, int(self._now() * 1000))
+        except Unavailable as exc:
+            self._hold(buffer.partition, exc)
+            return
+        if self._held.pop(buffer.partition, None) is not None and not self._held:
+            log.info("no partition is on hold any more")
+        self.batches.open(buffer.partition, flushed.tip)
+        if flushed.won:
+            self._hints[buffer.partition] = flushed.tip.next
+            self._count(buffer, flushed)
+        else:
+            telemetry.CONFLICTS.labels(buffer.partition.event_type).inc()
+            log.info("another worker has written this entry; going on behind it", partition=buffer.partition, next=flushed.tip.next)
+            self._rewind(buffer.partition)
+
+    def _count(self, buffer: PartitionBuffer, flushed: Flushed) -> None:
+        assert self.sealer is not None
+        name, entry = buffer.partition.event_type, flushed.entry
+        telemetry.ROWS.labels(name).inc(sum(part.rows for part in entry.parts))
+        telemetry.PARTS.labels(name).inc(len(entry.parts))
+        telemetry.PART_BYTES.labels(name).inc(sum(part.bytes for part in entry.parts))
+        telemetry.REPEATS.labels(name).inc(entry.repeats)
+        telemetry.FOREIGN.labels(name).inc(entry.foreign)
+        telemetry.POISONED.labels(name).inc(sum(count.poisoned for count in entry.hours.values()))
+        if buffer.misplaced:
+            telemetry.INVARIANTS.labels(name).inc(buffer.misplaced)
+            log.error(
+                "records of closed hours came behind their barrier",
+                partition=buffer.partition,
+                records=buffer.misplaced,
+                closed=entry.closed,
+            )
+        if entry.barriers and buffer.partition.number == 0:
+            self.sealer.wake(name)
+
+    # -- holding: what is buffered is dropped and read again later, for Kafka is the spool
+
+    def _hold(self, partition: Partition, reason: PlatformError) -> None:
+        before = self._held.get(partition)
+        retry_after = reason.retry_after if isinstance(reason, Unavailable) else 1.0
+        delay = retry_after if before is None else min(before.delay * 2, HOLD_MOST_S)
+        if not any(hold.code == reason.code for hold in self._held.values()):
+            log.warning("on hold: nothing is lost, nothing is committed", partition=partition, code=reason.code, error=reason.message)
+        telemetry.HOLDS.labels(reason.code).inc()
+        self._held[partition] = _Hold(time.monotonic() + delay, delay, reason.code, paused=True)
+        self.batches.drop(partition)
+        self._consumer.pause([TopicPartition(clean_topic(partition.event_type), partition.number)])
+
+    def _resume_held(self) -> None:
+        moment = time.monotonic()
+        for partition, hold in list(self._held.items()):
+            if not hold.paused or moment < hold.until:
+                continue
+            try:
+                self.batches.open(partition, self._tip(partition))
+            except LakeUnavailable as exc:
+                self._hold(partition, exc)
+                continue
+            if self._rewind(partition):
+                self._held[partition] = hold._replace(paused=False)
+
+    def _rewind(self, partition: Partition) -> bool:
+        """Read on from where the buffer says. False: the client cannot seek now, the partition is held and tried again."""
+        buffer = self.batches.get(partition)
+        assert buffer is not None
+        where = TopicPartition(clean_topic(partition.event_type), partition.number, buffer.next)
+        try:
+            self._consumer.seek(where)
+            self._consumer.resume([where])
+        except KafkaException as exc:
+            self._hold(partition, translate(exc, f"seeking {partition} to {buffer.next}"))
+            return False
+        return True
+
+    def _follow_gaps(self, gaps: set[Partition]) -> None:
+        """The next message of a partition is missing. Offsets are dense, so seek back to it; if it stays away, it is lost."""
+        for partition in gaps:
+            buffer = self.batches.get(partition)
+            if buffer is None:
+                continue
+            self._gaps[partition] = self._gaps.get(partition, 0) + 1
+            if self._gaps[partition] > GAPS_MOST:
+                raise OffsetLost(f"{partition}: offset {buffer.next} is missing on the clean topic", partition=partition)
+            self._rewind(partition)
+        if self._gaps and not gaps:
+            self._gaps.clear()
+
+    def _hint(self) -> None:
+        """Tell the group how far the chains are. Nothing depends on it."""
+        if self._hints:
+            offsets = [TopicPartition(clean_topic(p.event_type), p.number, next_) for p, next_ in self._hints.items()]
+            self._hints.clear()
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+            except KafkaException as exc:
+                log.debug("group offsets not committed", error=str(exc))
+
+
+def _partition(where: Any) -> Partition:
+    return Partition(event_type_of(where.topic), where.partition)
