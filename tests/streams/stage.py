@@ -122,9 +122,7 @@ class Stage:
         event = f"{self.prefix}.{name}"
         config = event_topic_config(3_600_000, 1)
         ensure_topics(self.admin, [TopicSpec(clean_topic(event), partitions, config), TopicSpec(raw_topic(event), partitions, config)])
-        found = EventType(
-            revision=int(time.time() * 1000), event=event, owner="tests", schema_id=1, partitions=partitions, dedup=dedup
-        )
+        found = EventType(revision=int(time.time() * 1000), event=event, owner="tests", schema_id=1, partitions=partitions, dedup=dedup)
         self.types.append(found)
         if announce:
             self.announce(found)
