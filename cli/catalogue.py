@@ -102,4 +102,3 @@ def _refusal(exc: urllib.error.HTTPError, method: str, url: str) -> PlatformErro
     if exc.code == HTTPStatus.CONFLICT:
         return AnswerIsNo(text, where=f"{method} {url}")
     return WrongInput(text, where=f"{method} {url}")
-

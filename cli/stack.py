@@ -89,12 +89,28 @@ def _show(found: StackStatus, types: list[dict[str, Any]]) -> None:
 
 
 def logs(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A process as `hourmark status` names it; all by default.")] = "",
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A process or a kind of them (`receiver`); all by default.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Lines of each process from before.")] = 50,
 ) -> None:
     """The log lines of the stack's processes."""
     from local.stack import Stack
 
-    for process, line in Stack().logs(name, lines=lines, following=follow):
-        print(line if name else f"{process:<10} {line}", flush=follow)
+    stack = Stack()
+    known = sorted(file.stem for file in (stack.home / "logs").glob("*.log"))
+    chosen = _chosen(name, known)
+    for process, line in stack.logs(chosen[0] if len(chosen) == 1 else "", lines=lines, following=follow):
+        if process in chosen:
+            print(line if len(chosen) == 1 else f"{process:<12} {line}", flush=follow)
+
+
+def _chosen(name: str, known: list[str]) -> list[str]:
+    """The processes a name stands for: one, or all of its kind (`receiver`)."""
+    from .failures import Unreachable, WrongInput, did_you_mean
+
+    if not known:
+        raise Unreachable("there are no logs: no stack was ever up here", remedy="start one with `hourmark up --detach`")
+    chosen = [process for process in known if name in ("", process, process.rpartition("-")[0])]
+    if not chosen:
+        raise WrongInput(f"no process {name}{did_you_mean(name, known)}", remedy=f"there are: {', '.join(known)}")
+    return chosen

@@ -119,8 +119,6 @@ class Traffic(threading.Thread):
                     return
                 copied = heapq.heappop(self._due)[2]
             for item, event_id in zip(copied.items, copied.ids, strict=True):
-                self._client.send(
-                    self.ledger.event_type, item.payload, time=item.time, event_id=event_id, on_verdict=self.ledger.copy
-                )
+                self._client.send(self.ledger.event_type, item.payload, time=item.time, event_id=event_id, on_verdict=self.ledger.copy)
             self.ledger.copies_sent += len(copied.items)
             self._awaited -= 1
