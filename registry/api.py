@@ -115,7 +115,7 @@ class Api:
         return answer({**body, "schema": json.loads(found.avro)})
 
     async def list_keys(self, _request: web.Request) -> web.Response:
-        found = await asyncio.to_thread(self._store.keys)
+        found = await asyncio.to_thread(self._store.write_keys)
         return answer({"keys": [{"name": key.name, "types": key.types, "revision": key.revision} for key in found]})
 
     async def put_key(self, request: web.Request) -> web.Response:

@@ -153,7 +153,7 @@ class Catalog:
     async def keep_key(self, name: str, token: str, types: tuple[str, ...]) -> tuple[int, bool]:
         """Store this secret under this name, unless it stands there already. Returns the revision and whether the name is new."""
         digest = token_digest(token)
-        for known in await asyncio.to_thread(self._store.keys):
+        for known in await asyncio.to_thread(self._store.write_keys):
             if (known.name, known.token_sha256, tuple(known.types)) == (name, digest, types):
                 return known.revision, False
         key = WriteKey(revision=0, name=name, token_sha256=digest, types=types)

@@ -1,6 +1,6 @@
 """Bytes to plain data: JSON and YAML bodies, bounded before anything walks them.
 
-What comes out holds only JSON types, at most `MAX_DEPTH` deep, each container once. Refuses duplicate keys, NaN, YAML aliases.
+What comes out holds only JSON types, at most `MAX_DEPTH` deep, at most `MAX_VALUES` of them. Refuses duplicate keys, NaN, YAML aliases.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .refusal import Problem, Refused, pointer
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
+MAX_VALUES = 100_000
 _INT64 = 2**63
 
 
@@ -45,15 +46,14 @@ def parse_yaml(body: bytes) -> Any:
 def plain(document: object) -> list[Problem]:
     """Problems that keep a document from being plain JSON data, found without recursion."""
     problems: list[Problem] = []
-    seen: set[int] = set()
+    count = 0
     stack: list[tuple[object, tuple[object, ...]]] = [(document, ())]
     while stack and len(problems) < 10:
         node, steps = stack.pop()
         if isinstance(node, dict | list):
-            if id(node) in seen:
-                problems.append(Problem(pointer(*steps), "shared_value", "one value stands in two places", "write the value out twice"))
-                continue
-            seen.add(id(node))
+            count += len(node)
+            if count > MAX_VALUES:
+                return [Problem("", "too_large", f"more than {MAX_VALUES} values", "shorten the document")]
             if len(steps) >= MAX_DEPTH:
                 problems.append(Problem(pointer(*steps[:8]), "too_deep", f"nested deeper than {MAX_DEPTH}", "flatten the document"))
                 continue

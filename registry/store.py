@@ -176,7 +176,7 @@ class Store:
                 return None
             return _inserted(connection.execute(insert(outbox).values(key=f"key/{name}", value=None)))
 
-    def keys(self) -> list[StoredKey]:
+    def write_keys(self) -> list[StoredKey]:
         with self._database.reading() as connection:
             rows = connection.execute(select(keys).order_by(keys.c.name)).mappings()
             return [StoredKey(row["name"], json.loads(row["types"]), row["revision"], row["token_sha256"]) for row in rows]
