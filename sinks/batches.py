@@ -129,7 +129,7 @@ class PartitionBuffer:
 
     def _place(self, values: list[bytes], stamps: npt.NDArray[Any]) -> None:
         if self.closed is not None and (late := stamps["hour"] <= self.closed).any():
-            # Cannot be: the dedup worker stamps nothing with an hour that it has closed (delivery.md §4.6). Neither lose it nor touch the hour.
+            # Cannot be: no dedup worker stamps with an hour that it has closed (delivery.md §4.6). Neither lose it nor touch the hour.
             stamps = stamps.copy()
             stamps["hour"][late] = self.closed + 1
             stamps["flags"][late] |= FLAG_SKEWED

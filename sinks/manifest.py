@@ -196,7 +196,7 @@ T = TypeVar("T")
 
 
 def encode(document: Any) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(document, order="deterministic"), indent=1) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
 
 def decode(kind: type[T], data: bytes) -> T:

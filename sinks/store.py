@@ -9,7 +9,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import IO, Any, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -158,7 +158,7 @@ def digest(file: IO[bytes]) -> Stored:
     """Length and SHA-256 of all that stands in an open file."""
     length = file.seek(0, 2)
     file.seek(0)
-    return Stored(length, hashlib.file_digest(cast(BinaryIO, file), "sha256").hexdigest())
+    return Stored(length, hashlib.file_digest(cast(Any, file), "sha256").hexdigest())
 
 
 @contextmanager
