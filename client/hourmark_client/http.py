@@ -151,10 +151,9 @@ class HttpTransport:
 
     def _give_back(self, decision: Settle, buffer: Buffer) -> None:
         if decision.again:
-            delay = self._options.backoff.delay
             self._trouble.trouble(f"verdict retry, {decision.again[0][1].code}", len(decision.again))
             buffer.retried(len(decision.again))
-            buffer.postpone((held, delay(held.attempt, outcome.retry_after)) for held, outcome in decision.again)
+            buffer.postpone(self._options.backoff.together((held, held.attempt, outcome.retry_after) for held, outcome in decision.again))
 
     def _shrink(self, part: Sequence[Held], buffer: Buffer) -> None:
         """A 413 teaches the size of batches that something on the way lets pass."""

@@ -209,4 +209,4 @@ class KafkaTransport:
             if failed:
                 self._trouble.trouble(failed[0][1].str(), len(failed))
                 buffer.retried(len(failed))
-                buffer.postpone((held, self._backoff.delay(held.attempt)) for held, _ in failed)
+                buffer.postpone(self._backoff.together((held, held.attempt, None) for held, _ in failed))

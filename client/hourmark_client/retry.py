@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from math import isfinite
+from typing import TypeVar
+
+T = TypeVar("T")
 
 RETRY_AFTER_MAX = 300.0
 
@@ -25,6 +28,15 @@ class Backoff:
         ceiling = min(self.cap, self.first * 2.0 ** min(max(failures, 1) - 1, 60))
         asked = min(max(retry_after, 0.0), RETRY_AFTER_MAX) if retry_after is not None and isfinite(retry_after) else 0.0
         return asked + self.uniform(0.0, ceiling)
+
+    def together(self, failed: Iterable[tuple[T, int, float | None]]) -> Iterator[tuple[T, float]]:
+        """A delay for each (thing, failures, retry_after): one throw of the dice for equal ones, so that a batch stays a batch."""
+        thrown: dict[tuple[int, float | None], float] = {}
+        for thing, failures, retry_after in failed:
+            delay = thrown.get((failures, retry_after))
+            if delay is None:
+                delay = thrown[failures, retry_after] = self.delay(failures, retry_after)
+            yield thing, delay
 
 
 def parse_retry_after(header: str | None, now: Callable[[], float] = time.time) -> float | None:
