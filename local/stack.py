@@ -19,12 +19,13 @@ from local.errors import StackUnavailable, unwritable
 from local.lock import alone
 from local.logs import follow, last_lines
 from local.plan import changes, plan
+from local.ports import HOST
 from local.programs import STAGES, environment, programs, service_command
 from local.progress import Progress, silent
 from local.remembered import Remembered
 from local.settings import StackSettings
 from local.starting import Starting
-from local.status import ProcessStatus, StackStatus, says_ok
+from local.status import ProcessStatus, StackStatus, asked, says_ok
 from local.stopping import end_at_once, signals_as_interrupt, stop_stack, until_stopped
 from local.supervision import Supervisor, configuration, connect, launch
 
@@ -209,8 +210,10 @@ class Stack:
         return connect(self.home, memory.stack) if memory else None
 
     def _ready(self, memory: Remembered, name: str) -> bool | None:
+        if name == "registry":
+            return says_ok(urlsplit(memory.registry).netloc, "/readyz", 1.0)
         port = memory.ports.get(f"metrics-{name}")
-        return says_ok(f"127.0.0.1:{port}", "/readyz", 1.0) if port else None
+        return asked(f"{HOST}:{port}", "/readyz", 1.0) if port else None
 
     def _environment(self, memory: Remembered) -> dict[str, str]:
         return {**self._environ, **environment(self.settings, memory), family.MARK: family.mark(self.home, memory.stack)}

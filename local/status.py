@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ProcessStatus:
-    """One supervised process. `state`: running, starting, backoff, stopping, stopped, exited or fatal. `ready` None: it cannot be asked."""
+    """One supervised process. `state`: running, starting, backoff, stopping, stopped, exited or fatal.
+
+    `ready` None: it has no page to ask.
+    """
 
     name: str
     pid: int | None
@@ -58,11 +61,18 @@ class StackStatus:
 
 def says_ok(address: str, path: str, timeout: float = 2.0) -> bool:
     """True when GET on host:port answers 200. Never raises."""
+    return asked(address, path, timeout) is True
+
+
+def asked(address: str, path: str, timeout: float = 2.0) -> bool | None:
+    """Whether GET on host:port answers 200; None when nobody listens there. Never raises."""
     host, _, port = address.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=timeout)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == 200
+    except ConnectionRefusedError:
+        return None
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from local import family, remembered
 from local.errors import PortTaken, StackUnavailable
 from local.ports import free_port, is_free
+from local.progress import Progress, silent
 from local.settings import StackSettings
 from local.stack import Stack
 from tests.local.waiting import until
@@ -33,6 +34,13 @@ def dummy(room: str) -> list[str]:
     return [sys.executable, "-S", str(DUMMY), room]
 
 
+class BoundStack(Stack):
+    """Ends with the test run, however that ends."""
+
+    def up(self, wait: bool = True, on_progress: Progress = silent, *, bound: bool = True) -> bool:
+        return super().up(wait, on_progress, bound=bound)
+
+
 @pytest.fixture
 def make(tmp_path: Path, kafka: str, valkey: str) -> Iterator[MakeStack]:
     """Stacks on the shared servers, all ended with the test."""
@@ -41,7 +49,7 @@ def make(tmp_path: Path, kafka: str, valkey: str) -> Iterator[MakeStack]:
     def make_stack(name: str = "home", environ: dict[str, str] | None = None, **settings: object) -> Stack:
         chosen = {"home": tmp_path / name, "kafka": kafka, "redis_url": valkey, "dedup_workers": 1, "sink_workers": 1, **settings}
         plain = {name: value for name, value in os.environ.items() if not name.startswith("HOURMARK_")}
-        stack = Stack(StackSettings.model_validate(chosen), environ={**plain, **(environ or {})}, command_of=dummy)
+        stack = BoundStack(StackSettings.model_validate(chosen), environ={**plain, **(environ or {})}, command_of=dummy)
         made.append(stack)
         return stack
 
@@ -229,6 +237,7 @@ def test_servers_of_others_that_do_not_answer_are_named(make: MakeStack) -> None
 
 FOREGROUND = """
 import sys, pathlib
+from local.progress import Progress, silent
 from local.settings import StackSettings
 from local.stack import Stack
 home, kafka, valkey, dummy = sys.argv[1:]
