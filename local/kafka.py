@@ -95,8 +95,14 @@ class KafkaServer(Server):
     def _properties(self) -> Path:
         return self.home / "server.properties"
 
+    @property
+    def _scratch(self) -> Path:
+        return self.home / "scratch"
+
     def prepare(self) -> None:
         """Writes the configuration, fetches the jars when they are not here, formats the storage once. Raises ServerUnavailable."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir()
         self._properties.write_text(
             CONFIG.format(host=HOST, port=self.port, controller_port=self.controller_port, data=_property(self.data))
         )
@@ -129,6 +135,9 @@ class KafkaServer(Server):
             "-XX:MaxGCPauseMillis=20",
             "-Xshare:auto",
             "-Djava.awt.headless=true",
+            # a killed JVM leaves its unpacked libraries and its counters behind: not in the system's folder
+            f"-Djava.io.tmpdir={self._scratch}",
+            "-XX:-UsePerfData",
             f"-Dlog4j2.configurationFile={self.home / 'log4j2.properties'}",
             f"-Dkafka.logs.dir={self.home}",
             "-cp",

@@ -14,7 +14,7 @@ from local.errors import StackUnavailable
 from local.programs import STAGES
 from local.progress import Progress
 from local.remembered import Remembered
-from local.supervision import GRACE_S, Supervisor, connect, socket_path
+from local.supervision import GRACE_S, Supervisor, connect, forget_socket
 
 
 def stop_stack(home: Path, memory: Remembered, on_progress: Progress) -> bool:
@@ -30,8 +30,8 @@ def stop_stack(home: Path, memory: Remembered, on_progress: Progress) -> bool:
     killed = family.end(family.members(home, memory.stack), GRACE_S if supervisor else 0.0)
     if killed:
         on_progress(f"killed what did not end: pids {', '.join(map(str, killed))}")
-    for file in (socket_path(home), home / "run" / "supervisord.pid"):
-        file.unlink(missing_ok=True)
+    (home / "run" / "supervisord.pid").unlink(missing_ok=True)
+    forget_socket(home)
     return bool(found)
 
 

@@ -158,6 +158,11 @@ def socket_path(home: Path) -> Path:
     return short / f"{hashlib.blake2b(os.fsencode(home), digest_size=8).hexdigest()}.sock"
 
 
+def forget_socket(home: Path) -> None:
+    """Removes the socket of a supervisor that is gone. The short folder stays: another stack may be about to listen there."""
+    socket_path(home).unlink(missing_ok=True)
+
+
 def connect(home: Path, stack: str) -> Supervisor | None:
     """The running supervisor of this stack, None when there is none or it does not answer."""
     path = socket_path(home)
