@@ -44,7 +44,7 @@ def load(most: int = 0) -> Dataset:
     if most:
         share = min(1.0, most / (2 * len(flights) + len(weather)))
         flights = flights.head(round(len(flights) * share))
-        weather = weather.head(max(10, round(len(weather) * share)))
+        weather = weather.sort_values("time_hour", kind="stable").head(max(30, round(len(weather) * share)))
     zones = pd.read_csv(folder / "airports.csv").set_index("faa")["tzone"]
     flights["scheduled"] = pd.to_datetime(flights["time_hour"], utc=True) + pd.to_timedelta(flights["minute"], unit="min")
     flights["departed"] = flights["scheduled"] + pd.to_timedelta(flights["dep_delay"], unit="min")
