@@ -1,0 +1,229 @@
+"""The sink alone: a preloaded clean topic to a sealed hour, beside a bare consume loop on the same topic in the same run.
+
+`python -m benchmarks.sink [--kafka host:port] [--events n]`. Each measurement runs in a process of its own, three rounds, medians.
+CPU is the measured process's own, of all its threads, without start-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import resource
+import secrets
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fastavro
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from hourmark.event import ENVELOPE, STAMP, STAMP_HEADER, CleanBarrier, Tally, clean_barrier_headers, frame
+from hourmark.kafka import TopicSpec, ensure_topics, tail_config
+from hourmark.schemas import EMPTY, EventType, Snapshot, WireSchema, entry_key
+from hourmark.topics import PLATFORM_PARTITIONS, clean_topic, event_topic_config, platform_topic_config
+
+HOUR = 492_000
+HOUR_MS = 3_600_000
+PARTITIONS = 4
+SCHEMA_ID = 7
+ROUNDS = 3
+PAYLOAD = (
+    {"name": "user_id", "type": "string"},
+    {"name": "track", "type": "string"},
+    {"name": "ms_played", "type": "long"},
+    {"name": "country", "type": "string"},
+    {"name": "premium", "type": "boolean"},
+    {"name": "score", "type": ["null", "double"], "default": None},
+    {"name": "skips", "type": "int"},
+)
+
+
+def main(kafka: str, events: int = 500_000, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Medians of the bare loop and of the sink: events/s, CPU µs/event, peak RSS in MB, and the ratio of their CPU."""
+    event_type = f"bench{secrets.token_hex(3)}.played"
+    size = preload(kafka, event_type, events)
+    try:
+        runs = [{what: _child(what, kafka, event_type, events) for what in ("bare", "sink")} for _ in range(rounds)]
+    finally:
+        AdminClient({"bootstrap.servers": kafka}).delete_topics([clean_topic(event_type)])
+    result: dict[str, Any] = {"events": events, "bytes_per_event": size}
+    for what in ("bare", "sink"):
+        result[what] = {key: round(statistics.median(run[what][key] for run in runs), 2) for key in runs[0][what]}
+    result["cpu_ratio"] = round(result["sink"]["cpu_us"] / result["bare"]["cpu_us"], 2)
+    return result
+
+
+def catalogue(event_type: str) -> Snapshot:
+    avro = {"type": "record", "name": "played", "namespace": "wire.bench", "fields": [*map(dict, ENVELOPE), *PAYLOAD]}
+    schema = WireSchema(revision=1, schema_id=SCHEMA_ID, event=event_type, version=1, fingerprint="bench", avro=avro)
+    declared = EventType(revision=2, event=event_type, owner="bench", schema_id=SCHEMA_ID, partitions=PARTITIONS)
+    return EMPTY.with_changes((entry_key(entry), entry) for entry in (schema, declared))
+
+
+def preload(kafka: str, event_type: str, events: int) -> int:
+    """Write what a dedup worker would write: one hour, evenly over the partitions, closed by barriers. Returns bytes per event."""
+    admin = AdminClient({"bootstrap.servers": kafka})
+    platform = [TopicSpec(name, count, platform_topic_config(name, 1)) for name, count in PLATFORM_PARTITIONS.items()]
+    ensure_topics(admin, [*platform, TopicSpec(clean_topic(event_type), PARTITIONS, event_topic_config(HOUR_MS, 1))])
+    producer = Producer({"bootstrap.servers": kafka, "linger.ms": 20, "batch.size": 1 << 20, "queue.buffering.max.messages": 200_000})
+    head, tails = frame(SCHEMA_ID), _datums(event_type)
+    for partition in range(PARTITIONS):
+        barrier(producer, event_type, partition, HOUR - 1, 0, {})
+    for number in range(events):
+        partition, offset = number % PARTITIONS, 1 + number // PARTITIONS
+        stamp = STAMP.pack(1, 1, partition, offset, HOUR * HOUR_MS + number % HOUR_MS, HOUR, 0)
+        value = head + secrets.token_bytes(16) + tails[number % len(tails)]
+        _produce(producer, clean_topic(event_type), value, [(STAMP_HEADER, stamp)], partition)
+    for partition in range(PARTITIONS):
+        count = len(range(partition, events, PARTITIONS))
+        barrier(producer, event_type, partition, HOUR, count + 1, {HOUR: Tally(consumed=count, forwarded=count)})
+    if producer.flush(120):
+        raise RuntimeError("the topic could not be filled")
+    return sum(map(len, tails)) // len(tails) + 21
+
+
+def barrier(producer: Producer, event_type: str, partition: int, hour: int, offset: int, tallies: dict[int, Tally]) -> None:
+    seen = sum(tally.consumed for tally in tallies.values())
+    facts = CleanBarrier(
+        hour=hour,
+        source=1,
+        partition=partition,
+        offset=offset,
+        append_ms=(hour + 1) * HOUR_MS,
+        first=1 if offset else 0,
+        seen=seen,
+        barriers=1,
+        carried=0,
+        left=0,
+        tallies=tallies,
+    )
+    _produce(producer, clean_topic(event_type), None, clean_barrier_headers(facts), partition)
+
+
+def _produce(producer: Producer, topic: str, value: bytes | None, headers: list[tuple[str, bytes]], partition: int) -> None:
+    while True:
+        try:
+            producer.produce(topic, value=value, headers=list(headers), partition=partition)
+            return
+        except BufferError:
+            producer.poll(0.2)
+
+
+def _datums(event_type: str, count: int = 5000) -> list[bytes]:
+    """Datums without their ids, which come first."""
+    schema = fastavro.parse_schema(catalogue(event_type).schemas[SCHEMA_ID].avro)
+    datums = []
+    for number in range(count):
+        moment = HOUR * HOUR_MS * 1000 + number * 700_001 % 3_600_000_000
+        out = io.BytesIO()
+        record = {
+            "_event_id": bytes(16),
+            "_event_time": moment,
+            "_sent_at": moment + 1000,
+            "_received_at": moment + 20_000,
+            "_sdk": "hourmark-python",
+            "_sdk_version": "0.1.0",
+            "_app": "web",
+            "_install_id": f"6f1c0b7e-{number % 500:04d}-4bbb-8ccc-1234567890ab",
+            "_sequence": number,
+            "_attempt": 1,
+            "user_id": f"user-{number % 1000:06d}",
+            "track": f"spotify:track:{number:010d}-{secrets.token_hex(8)}",
+            "ms_played": number * 7919 % 300_000,
+            "country": ("SE", "US", "DE", "BR")[number % 4],
+            "premium": number % 3 == 0,
+            "score": number / 7,
+            "skips": number % 5,
+        }
+        fastavro.schemaless_writer(out, schema, record)
+        datums.append(out.getvalue()[16:])
+    return datums
+
+
+def _child(what: str, kafka: str, event_type: str, events: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.sink", "--child", what, "--kafka", kafka, "--type", event_type, "--events", str(events)]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, check=True, env={**os.environ, "HOURMARK_LOG_FORMAT": "json"})
+    found: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
+    return found
+
+
+def _measured(work: Callable[[], None], events: int) -> dict[str, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"events_per_s": events / wall, "events_per_cpu_s": events / cpu, "cpu_us": cpu / events * 1e6, "rss_mb": rss}
+
+
+def _bare(kafka: str, event_type: str, events: int) -> dict[str, float]:
+    """Consume everything and touch value, headers and offset of each record."""
+    from sinks.settings import Settings
+
+    consumer = Consumer(tail_config(Settings(kafka=kafka, lake_url="file:///none")))
+    consumer.assign([TopicPartition(clean_topic(event_type), partition, 0) for partition in range(PARTITIONS)])
+
+    def work() -> None:
+        seen = 0
+        while seen < events + 2 * PARTITIONS:
+            for message in consumer.consume(10_000, 1.0):
+                message.value(), message.headers(), message.offset()
+                seen += 1
+
+    measured = _measured(work, events)
+    consumer.close()
+    return measured
+
+
+def _sink(kafka: str, event_type: str, events: int) -> dict[str, float]:
+    from sinks.catalogue import FixedCatalogue
+    from sinks.settings import Settings
+    from sinks.watermarks import hours
+    from sinks.worker import Seams, SinkWorker
+
+    home = Path(tempfile.mkdtemp(prefix="hourmark-bench-"))
+    stop = threading.Event()
+    try:
+        settings = Settings(kafka=kafka, lake_url=f"file://{home}/lake", home=home, group=f"bench-{secrets.token_hex(4)}", profile="local")
+        worker = SinkWorker(settings, Seams(catalogue=FixedCatalogue(catalogue(event_type))))
+
+        def watch() -> None:
+            while not any(row.state == "sealed" for row in hours(worker.store, event_type)):
+                time.sleep(0.1)
+            stop.set()
+
+        threading.Thread(target=watch, daemon=True).start()
+        measured = _measured(lambda: worker.run(stop), events)
+        (row,) = hours(worker.store, event_type)
+        if row.rows != events or not row.complete:
+            raise RuntimeError(f"{events} events were sent, the sealed hour says {row}")
+        return measured
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _command_line() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kafka", default=os.environ.get("HOURMARK_KAFKA", "127.0.0.1:9092"))
+    parser.add_argument("--events", type=int, default=500_000)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--child", choices=("bare", "sink"), help=argparse.SUPPRESS)
+    parser.add_argument("--type", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.child:
+        print(json.dumps({"bare": _bare, "sink": _sink}[chosen.child](chosen.kafka, chosen.type, chosen.events)))
+    else:
+        print(json.dumps(main(chosen.kafka, chosen.events, chosen.rounds), indent=1))
+
+
+if __name__ == "__main__":
+    _command_line()
