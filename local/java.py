@@ -64,9 +64,18 @@ def java_version(program: str) -> int:
     return int(version[1]) if version else 0
 
 
+def kafka_is_here() -> bool:
+    """True when `kafka_jars` needs no network."""
+    return _jars().is_dir()
+
+
+def _jars() -> Path:
+    return cache_dir() / f"kafka-{KAFKA_VERSION}"
+
+
 def kafka_jars() -> Path:
     """Folder with all jars of Kafka, fetched at the first call of this user. Raises ServerUnavailable."""
-    home = cache_dir() / f"kafka-{KAFKA_VERSION}"
+    home = _jars()
     if home.is_dir():
         return home
     try:

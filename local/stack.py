@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from hourmark.settings import load
 from local import family, kafka, redis, remembered
 from local.errors import StackUnavailable, unwritable
+from local.java import KAFKA_VERSION, kafka_is_here
 from local.lock import alone
 from local.logs import follow, last_lines
 from local.plan import changes, plan
@@ -69,7 +70,8 @@ class Stack:
             if known:
                 self._sweep(known, on_progress)
             memory = plan(self.settings, known, self._environ)
-            on_progress("preparing")
+            fetching = memory.own_kafka and not kafka_is_here()
+            on_progress(f"fetching Apache Kafka {KAFKA_VERSION}, once for this user" if fetching else "preparing")
             self._prepare(memory)
             try:
                 supervisor = launch(self.home, memory.stack, self._environment(memory), bound=bound)

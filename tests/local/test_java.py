@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local import java
+from local import java, redis
 from local.errors import ServerUnavailable
 
 
@@ -68,3 +68,40 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(ServerUnavailable, match="XDG_CACHE_HOME"):
         java.kafka_jars()
+
+
+def program(folder: Path, says: str, name: str) -> str:
+    file = folder / name
+    file.write_text(f"#!/bin/sh\necho '{says}'\necho '{says}' >&2\n")
+    file.chmod(0o755)
+    return str(file)
+
+
+def test_the_first_java_that_runs_and_is_new_enough_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = program(tmp_path, 'openjdk version "11.0.2" 2019', "old")
+    new = program(tmp_path, 'openjdk version "21.0.1" 2023', "new")
+    monkeypatch.setattr(java, "_candidates", lambda: iter([str(tmp_path / "missing"), old, new]))
+    java.find_java.cache_clear()
+    try:
+        assert java.find_java() == new
+        java.find_java.cache_clear()
+        monkeypatch.setattr(java, "_candidates", lambda: iter([old]))
+        with pytest.raises(ServerUnavailable, match="HOURMARK_KAFKA"):
+            java.find_java()
+    finally:
+        java.find_java.cache_clear()
+
+
+def test_the_first_redis_that_runs_and_is_new_enough_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = program(tmp_path, "Redis server v=6.2.1 sha=0", "redis-old")
+    new = program(tmp_path, "Redis server v=7.0.15 sha=0", "redis-new")
+    monkeypatch.setattr(redis, "_candidates", lambda: iter([str(tmp_path / "missing"), old, new]))
+    redis.find_binary.cache_clear()
+    try:
+        assert redis.find_binary() == new
+        redis.find_binary.cache_clear()
+        monkeypatch.setattr(redis, "_candidates", lambda: iter([old]))
+        with pytest.raises(ServerUnavailable, match="HOURMARK_REDIS_URL"):
+            redis.find_binary()
+    finally:
+        redis.find_binary.cache_clear()
