@@ -1,65 +1,42 @@
 """From a payload's JSON to the bytes on `raw.<type>`: the same values, checks and bytes as a receiver gives for the same JSON.
 
-A wire schema is compiled once into types that msgspec decodes JSON into, strictly (unknown fields, wrong types and numbers out of range are
-faults that name their place); what comes out is what fastavro writes. Unions of several types take the first type that fits, whole numbers
-before broken ones, as they stand otherwise.
+A wire schema is compiled once: into a type that msgspec decodes JSON into, strictly (unknown and missing fields, wrong types and numbers
+out of range are faults that name their place), and into a bare schema that fastavro writes with. Of a union of several types the first
+branch that fits is taken.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
-from decimal import Decimal
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Annotated, Any, Final, Literal, NamedTuple
-from uuid import UUID
 
 import fastavro
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Raw
 
+from .envelope import SentBlock, check_envelope, envelope_bytes
 from .ids import id_bytes
+from .logical import Convert, Unfit, logical
 from .notices import Held
-from .transport import Sender
 from .verdicts import Outcome, rejected
 
 Json = Any
 FRAME: Final = struct.Struct(">BI")
 
-_INT: Final = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-_LONG: Final = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _FLOAT_MAX: Final = 3.4028234663852886e38
-_AWARE: Final = Annotated[datetime, Meta(tz=True)]
-_LOCAL: Final = Annotated[datetime, Meta(tz=False)]
-_CLOCK: Final = Annotated[time, Meta(tz=False)]
-
 _PRIMITIVES: Final[Mapping[str, Any]] = {
     "null": None,
     "boolean": bool,
-    "int": _INT,
-    "long": _LONG,
+    "int": Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)],
+    "long": Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)],
     "float": Annotated[float, Meta(ge=-_FLOAT_MAX, le=_FLOAT_MAX)],
     "double": float,
     "bytes": bytes,
     "string": str,
 }
-_LOGICAL: Final[Mapping[tuple[str, str], Any]] = {
-    ("int", "date"): _INT | date,
-    ("int", "time-millis"): _INT | _CLOCK,
-    ("long", "time-micros"): _LONG | _CLOCK,
-    ("long", "timestamp-millis"): _LONG | _AWARE,
-    ("long", "timestamp-micros"): _LONG | _AWARE,
-    ("long", "local-timestamp-millis"): _LONG | _LOCAL,
-    ("long", "local-timestamp-micros"): _LONG | _LOCAL,
-    ("string", "uuid"): UUID,
-    ("bytes", "decimal"): Decimal,
-    ("fixed", "decimal"): Decimal,
-}
-_RANK: Final[Mapping[str, int]] = {"boolean": 0, "int": 1, "long": 2, "float": 3, "double": 4}
-
-Plain = Callable[[Any], Any]
 
 
 class Mismatch(Exception):
@@ -70,12 +47,17 @@ class Mismatch(Exception):
         self.detail = detail
         self.path = path
 
+    def outcome(self) -> Outcome:
+        """The verdict."""
+        return rejected("schema_mismatch", self.detail, self.path)
+
 
 class _Node(NamedTuple):
-    """What msgspec decodes into, and how to make of that what fastavro writes (None: it is that already)."""
+    """`type`: what msgspec decodes. `convert`: that to what is written (None: it is that already). `avro`: the schema to write it with."""
 
     type: Any
-    plain: Plain | None = None
+    convert: Convert | None
+    avro: Json
 
 
 class _Compiler:
@@ -88,90 +70,132 @@ class _Compiler:
         if isinstance(avro, list):
             return self._union(avro, space)
         if isinstance(avro, str):
-            return _Node(_PRIMITIVES[avro]) if avro in _PRIMITIVES else self._named[_full(avro, space)]
-        kind, logical = avro["type"], avro.get("logicalType")
+            return _Node(_PRIMITIVES[avro], None, avro) if avro in _PRIMITIVES else self._named[_full(avro, space)]
+        kind = avro["type"]
         if kind in ("record", "enum", "fixed"):
             name = _full(avro["name"], avro.get("namespace", space))
-            made = self._named[name] = self._define(avro, name)
+            made = self._define({**avro, "name": name}, name)
+            self._named[name] = made._replace(avro=name)
             return made
+        found = logical(avro)
+        if found is not None:
+            return _Node(*found)
         if kind == "array":
-            return _each(self.node(avro["items"], space), list)
+            items = self.node(avro["items"], space)
+            return _Node(list[items.type], _each(items.convert), {"type": "array", "items": items.avro})  # type: ignore[name-defined]  # a computed type
         if kind == "map":
-            return _each(self.node(avro["values"], space), dict)
-        if isinstance(kind, str) and (kind, logical) in _LOGICAL:
-            return _Node(_LOGICAL[kind, logical])
+            values = self.node(avro["values"], space)
+            return _Node(dict[str, values.type], _each_value(values.convert), {"type": "map", "values": values.avro})  # type: ignore[name-defined]  # same
         return self.node(kind, space)
 
     def _define(self, avro: Json, name: str) -> _Node:
+        found = logical(avro)
+        if found is not None:
+            return _Node(*found)
         if avro["type"] == "enum":
-            return _Node(Literal[tuple(avro["symbols"])])
+            return _Node(Literal[tuple(avro["symbols"])], None, avro)
         if avro["type"] == "fixed":
-            if avro.get("logicalType") == "decimal":
-                return _Node(Decimal)
-            return _Node(Annotated[bytes, Meta(min_length=avro["size"], max_length=avro["size"])])
+            return _Node(Annotated[bytes, Meta(min_length=avro["size"], max_length=avro["size"])], None, avro)
         return self.record(avro["fields"], name)
 
     def record(self, fields: Json, name: str) -> _Node:
-        """A record of these fields: decoded into a struct that refuses others, written from a dict."""
+        """A record of these fields: decoded into a struct that refuses others, converted to a dict."""
         space, _, short = name.rpartition(".")
-        made = []
-        plains: dict[str, Plain] = {}
+        made, bare = [], []
+        converts: dict[str, Convert] = {}
         for field in fields:
             node = self.node(field["type"], space)
-            if node.plain is not None:
-                plains[field["name"]] = node.plain
+            bare.append({"name": field["name"], "type": node.avro})
+            if node.convert is not None:
+                converts[field["name"]] = node.convert
             made.append((field["name"], node.type, *_default(field, node)))
         kind = msgspec.defstruct(short, made, kw_only=True, forbid_unknown_fields=True)
-        if not plains:
-            return _Node(kind, msgspec.structs.asdict)
-
-        def plain(value: Any) -> Any:
-            record = msgspec.structs.asdict(value)
-            for field_name, make in plains.items():
-                record[field_name] = make(record[field_name])
-            return record
-
-        return _Node(kind, plain)
+        return _Node(kind, _record(converts), {"type": "record", "name": name, "fields": bare})
 
     def _union(self, branches: list[Json], space: str) -> _Node:
-        others = [branch for branch in branches if branch != "null"]
-        nodes = [(branch, self.node(branch, space)) for branch in others]
-        nullable = len(others) < len(branches)
-        if len(nodes) == 1:
-            node = nodes[0][1]
-            if not nullable:
-                return node
-            make = node.plain
-            return _Node(node.type | None, make and (lambda value: None if value is None else make(value)))
-        nodes.sort(key=lambda pair: _RANK.get(pair[0], 5) if isinstance(pair[0], str) else 5)
-
-        def resolve(value: Any) -> Any:
-            if value is None and nullable:
-                return None
-            for branch, node in nodes:
-                try:
-                    typed = msgspec.convert(value, node.type)
-                except msgspec.ValidationError:
-                    continue
-                made = node.plain(typed) if node.plain else typed
-                named = isinstance(branch, dict) and branch["type"] in ("record", "enum", "fixed")
-                if isinstance(branch, str):
-                    return (branch if branch in _PRIMITIVES else _full(branch, space), made)
-                return (_full(branch["name"], branch.get("namespace", space)), made) if named else made
-            raise Mismatch(f"{type(value).__name__} fits no type of the union")
-
-        return _Node(Any, resolve)
+        nodes = [self.node(branch, space) for branch in branches]
+        bare = [node.avro for node in nodes]
+        others = [node for branch, node in zip(branches, nodes, strict=True) if branch != "null"]
+        if len(others) == 1 and len(branches) == 2:
+            convert = others[0].convert
+            return _Node(others[0].type | None, convert and (lambda value: None if value is None else convert(value)), bare)
+        tries = [(_branch_name(node.avro), msgspec.json.Decoder(node.type).decode, node.convert) for node in nodes]
+        return _Node(Raw, _first_fit(tries), bare)
 
 
 def _full(name: str, space: str) -> str:
     return name if "." in name or not space else f"{space}.{name}"
 
 
-def _each(node: _Node, container: type) -> _Node:
-    make = node.plain
-    if container is list:
-        return _Node(list[node.type], make and (lambda items: [make(item) for item in items]))  # type: ignore[name-defined]  # a computed type
-    return _Node(dict[str, node.type], make and (lambda items: {key: make(item) for key, item in items.items()}))  # type: ignore[name-defined]  # same
+def _branch_name(avro: Json) -> str:
+    """The name by which fastavro finds a branch: full name of a named type, else its type."""
+    if isinstance(avro, str):
+        return avro
+    return str(avro["name"] if avro["type"] in ("record", "enum", "fixed") else avro["type"])
+
+
+def _record(converts: Mapping[str, Convert]) -> Convert:
+    asdict = msgspec.structs.asdict
+    if not converts:
+        return asdict
+
+    def convert(value: Any) -> dict[str, Any]:
+        record = asdict(value)
+        for name, change in converts.items():
+            try:
+                record[name] = change(record[name])
+            except (Mismatch, Unfit) as exc:
+                raise _below(name, exc) from None
+        return record
+
+    return convert
+
+
+def _each(convert: Convert | None) -> Convert | None:
+    def each(values: list[Any]) -> list[Any]:
+        assert convert is not None
+        made = []
+        for number, value in enumerate(values):
+            try:
+                made.append(convert(value))
+            except (Mismatch, Unfit) as exc:
+                raise _below(str(number), exc) from None
+        return made
+
+    return convert and each
+
+
+def _each_value(convert: Convert | None) -> Convert | None:
+    def each(values: dict[str, Any]) -> dict[str, Any]:
+        assert convert is not None
+        made = {}
+        for name, value in values.items():
+            try:
+                made[name] = convert(value)
+            except (Mismatch, Unfit) as exc:
+                raise _below(name.replace("~", "~0").replace("/", "~1"), exc) from None
+        return made
+
+    return convert and each
+
+
+def _below(step: str, exc: Mismatch | Unfit) -> Mismatch:
+    return Mismatch(exc.detail, f"/{step}{exc.path}") if isinstance(exc, Mismatch) else Mismatch(str(exc), f"/{step}")
+
+
+def _first_fit(tries: Sequence[tuple[str, Callable[[Raw], Any], Convert | None]]) -> Convert:
+    """fastavro takes (name of the branch, value) and writes just that branch."""
+
+    def convert(raw: Raw) -> Any:
+        for name, decode, change in tries:
+            try:
+                value = decode(raw)
+                return (name, value if change is None else change(value))
+            except (msgspec.ValidationError, Mismatch, Unfit):
+                continue
+        raise Mismatch(f"expected one of {', '.join(name for name, _, _ in tries)}", "")
+
+    return convert
 
 
 def _default(field: Json, node: _Node) -> tuple[Any, ...]:
@@ -180,46 +204,43 @@ def _default(field: Json, node: _Node) -> tuple[Any, ...]:
         return ()
     json = msgspec.json.encode(field["default"])
     msgspec.json.decode(json, type=node.type)  # a default that does not fit is found when the schema is compiled
-    return (msgspec.field(default_factory=lambda: msgspec.json.decode(json, type=node.type)),) if json != b"null" else (None,)
+    return (msgspec.field(default_factory=lambda: msgspec.json.decode(json, type=node.type)),) if json != b"null" else (_null(node),)
+
+
+def _null(node: _Node) -> Any:
+    return Raw(b"null") if node.type is Raw else None
 
 
 class WireEncoder:
-    """Encodes one event type's payloads with one wire schema. Not thread-safe."""
+    """Encodes one event type's payloads with one wire schema. Raises KeyError, TypeError or ValueError for a schema it cannot use."""
 
     def __init__(self, wire_schema: Json, schema_id: int, key: str | None = None) -> None:
         name = _full(wire_schema["name"], wire_schema.get("namespace", ""))
-        compiler = _Compiler()
-        fields = [field for field in wire_schema["fields"] if not field["name"].startswith("_")]
-        kind, plain = compiler.record(fields, name)
-        self._decoder = msgspec.json.Decoder(kind)
-        self._plain: Plain = plain or msgspec.structs.asdict
-        self._schema = fastavro.parse_schema(wire_schema)
+        check_envelope(wire_schema["fields"])
+        payload = _Compiler().record([field for field in wire_schema["fields"] if not field["name"].startswith("_")], name)
+        self._decode = msgspec.json.Decoder(payload.type).decode
+        self._convert: Convert = payload.convert or msgspec.structs.asdict
+        self._schema = fastavro.parse_schema(payload.avro)
         self._frame = FRAME.pack(0, schema_id)
         self._key = key
 
-    def encode(self, held: Held, sender: Sender, now_us: int) -> tuple[bytes, bytes]:
+    def encode(self, held: Held, sent: SentBlock) -> tuple[bytes, bytes]:
         """(key, value) of the record on the raw topic. Raises Mismatch."""
         try:
-            record = self._plain(self._decoder.decode(held.payload))
+            record = self._convert(self._decode(held.payload))
         except msgspec.DecodeError as exc:
-            raise _mismatch(str(exc)) from None
+            raise explain(str(exc)) from None
+        except Mismatch as exc:
+            raise Mismatch(exc.detail, f"/payload{exc.path}") from None
         raw_id = id_bytes(held.event_id)
-        record["_event_id"] = raw_id
-        record["_event_time"] = held.time_us
-        record["_sent_at"] = record["_received_at"] = now_us
-        record["_sdk"] = sender.sdk
-        record["_sdk_version"] = sender.sdk_version
-        record["_app"] = sender.app
-        record["_install_id"] = sender.install
-        record["_sequence"] = held.sequence
-        record["_attempt"] = held.attempt
+        key = raw_id if self._key is None else _key_bytes(record.get(self._key), raw_id)
         out = BytesIO()
-        out.write(self._frame)
+        out.write(self._frame + envelope_bytes(raw_id, held, sent))
         try:
             fastavro.schemaless_writer(out, self._schema, record)
         except (ValueError, TypeError, ArithmeticError, struct.error) as exc:
             raise Mismatch(str(exc)) from exc
-        return (raw_id if self._key is None else _key_bytes(record.get(self._key), raw_id)), out.getvalue()
+        return key, out.getvalue()
 
 
 def _key_bytes(value: Any, otherwise: bytes) -> bytes:
@@ -231,20 +252,15 @@ def _key_bytes(value: Any, otherwise: bytes) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
-_PLACE: Final = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
-_UNKNOWN: Final = re.compile(r"unknown field `([^`]*)`")
+_FIELD: Final = re.compile(r"^Object (contains unknown|missing required) field `([^`]*)`")
 
 
-def _mismatch(message: str) -> Mismatch:
-    """msgspec's words, its `$.a[0].b` as `/payload/a/0/b`."""
-    found = _PLACE.search(message)
-    path = "/payload" + re.sub(r"[.\[]", "/", found[1].replace("[...]", "").replace("]", "")) if found else "/payload"
-    unknown = _UNKNOWN.search(message)
-    if unknown:
-        path += "/" + unknown[1]
-    return Mismatch(message[: found.start()] if found else message, path)
-
-
-def refusal(mismatch: Mismatch) -> Outcome:
-    """The verdict for a payload that does not fit."""
-    return rejected("schema_mismatch", mismatch.detail, mismatch.path)
+def explain(message: str) -> Mismatch:
+    """msgspec's words as a place and a reason: "… - at `$.a[0].b`" → /payload/a/0/b. Below a map's key it names the map."""
+    text, _, where = message.partition(" - at `")
+    where = where.removeprefix("key in `").removeprefix("$").rstrip("`").split("[...]")[0]
+    path = "/payload" + re.sub(r"\[(\d+)\]", r".\1", where).replace(".", "/")
+    field = _FIELD.match(text)
+    if field is None:
+        return Mismatch(text[:1].lower() + text[1:], path)
+    return Mismatch("unknown field" if field[1].startswith("contains") else "missing field", f"{path}/{field[2]}")

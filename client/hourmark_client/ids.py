@@ -9,63 +9,67 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from struct import Struct
 from typing import Final
 from uuid import UUID
 
 from .errors import InvalidEvent
 
-_BLOCK: Final = 4096
+_STEPS: Final = Struct(">1024I")
 _LOW_BITS: Final = 74
 _LOW_MASK: Final = (1 << _LOW_BITS) - 1
 _RAND_B_BITS: Final = 62
 _RAND_B_MASK: Final = (1 << _RAND_B_BITS) - 1
-_VERSION: Final = 0x7 << 76
-_VARIANT: Final = 0b10 << 62
+_NODE_MASK: Final = (1 << 48) - 1
 
 
-def uuid7_text(millis: int, low: int) -> str:
-    """Canonical text of the UUIDv7 made of a 48-bit time and 74 low bits (12 `rand_a`, 62 `rand_b`)."""
-    number = (millis << 80) | _VERSION | ((low >> _RAND_B_BITS) << 64) | _VARIANT | (low & _RAND_B_MASK)
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def uuid7_text(prefix: str, low: int) -> str:
+    """Canonical text of the UUIDv7 made of `time_prefix` and 74 low bits (12 `rand_a`, 62 `rand_b`)."""
+    rand_b = low & _RAND_B_MASK
+    return f"{prefix}-{0x7000 | low >> _RAND_B_BITS:04x}-{0x8000 | rand_b >> 48:04x}-{rand_b & _NODE_MASK:012x}"
+
+
+def time_prefix(millis: int) -> str:
+    """The first two groups of an id: milliseconds since 1970."""
+    text = f"{millis:012x}"
+    return f"{text[:8]}-{text[8:]}"
 
 
 class EventIds:
-    """Makes ids; call it. Thread-safe. `now_ms` is the wall clock in milliseconds."""
+    """Makes ids; call it. Thread-safe. `now_ns` is the wall clock in nanoseconds."""
 
-    def __init__(self, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
-        self._now_ms = now_ms
+    def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._now_ns = now_ns
         self.forget()
 
     def forget(self) -> None:
         """Start afresh: new lock, no randomness left over. A forked child must call this before its first id."""
         self._lock = threading.Lock()
-        self._millis = 0
+        self._millis = -1
+        self._prefix = ""
         self._low = 0
-        self._block = b""
-        self._at = 0
+        self._steps: Iterator[int] = iter(())
 
     def __call__(self) -> str:
         with self._lock:
-            millis = self._now_ms()
+            millis = self._now_ns() // 1_000_000
             if millis > self._millis:
-                self._millis = millis
-                self._low = self._random(9) & (_LOW_MASK >> 1)  # top bit clear: room to count up within the millisecond
+                self._begin(millis)
             else:
-                self._low += 1 + self._random(4)
+                step = next(self._steps, None)
+                if step is None:
+                    self._steps = iter(_STEPS.unpack(os.urandom(_STEPS.size)))
+                    step = next(self._steps)
+                self._low += 1 + step
                 if self._low > _LOW_MASK:
-                    self._millis += 1
-                    self._low = self._random(9) & (_LOW_MASK >> 1)
-            return uuid7_text(self._millis, self._low)
+                    self._begin(self._millis + 1)
+            return uuid7_text(self._prefix, self._low)
 
-    def _random(self, size: int) -> int:
-        end = self._at + size
-        if end > len(self._block):
-            self._block, self._at, end = os.urandom(_BLOCK), 0, size
-        number = int.from_bytes(self._block[self._at : end], "big")
-        self._at = end
-        return number
+    def _begin(self, millis: int) -> None:
+        self._millis = millis
+        self._prefix = time_prefix(millis)
+        self._low = int.from_bytes(os.urandom(10), "big") & (_LOW_MASK >> 1)  # top bit clear: room to count up within the millisecond
 
 
 event_ids: Final = EventIds()

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from .avro import Mismatch, refusal
+from .avro import Mismatch
 from .buffer import BatchLimits, Buffer
 from .catalog import GRACE_S, Catalog, Registry, Route
+from .envelope import SentBlock
 from .loud import Episode, log
 from .notices import Held
 from .reader import CleanReader
@@ -111,9 +112,10 @@ class KafkaTransport:
         buffer = self._buffer
         assert buffer is not None
         while (batch := buffer.take()) is not None:
+            sent = SentBlock(sender)
             refused: list[tuple[Held, Outcome]] = []
             for event_type in list(self._waiting):
-                self._revisit(event_type, sender, refused)
+                self._revisit(event_type, sent, refused)
             known = self._catalog.known
             for held in batch:
                 route = known.get(held.event_type)
@@ -121,35 +123,35 @@ class KafkaTransport:
                     self._waiting.setdefault(held.event_type, []).append(held)
                     self._catalog.ask(held.event_type)
                 else:
-                    self._produce(held, route, sender, refused)
+                    self._produce(held, route, sent, refused)
             buffer.settle(refused)
 
-    def _revisit(self, event_type: str, sender: Sender, refused: list[tuple[Held, Outcome]]) -> None:
+    def _revisit(self, event_type: str, sent: SentBlock, refused: list[tuple[Held, Outcome]]) -> None:
         """Move waiting events on if it is known by now how."""
         route, absent = self._catalog.known.get(event_type), self._catalog.absent(event_type)
         if route is not None:
             moved = self._waiting.pop(event_type)
             for number, held in enumerate(moved):
-                self._produce(held, route, sender, refused)
+                self._produce(held, route, sent, refused)
                 if event_type in self._waiting:  # the route is in doubt: the rest stays behind this one
                     self._waiting[event_type] += moved[number + 1 :]
                     return
         elif absent is not None:
             refused += [(held, absent) for held in self._waiting.pop(event_type)]
 
-    def _produce(self, held: Held, route: Route, sender: Sender, refused: list[tuple[Held, Outcome]]) -> None:
+    def _produce(self, held: Held, route: Route, sent: SentBlock, refused: list[tuple[Held, Outcome]]) -> None:
         if route.refuse is not None:
             refused.append((held, route.refuse))
             return
         held.attempt += 1
         try:
-            key, value = route.encoder.encode(held, sender, time.time_ns() // 1000)
+            key, value = route.encoder.encode(held, sent)
         except Mismatch as mismatch:
             if self._catalog.doubt(held.event_type, route):
                 held.attempt -= 1
                 self._waiting.setdefault(held.event_type, []).append(held)
             else:
-                refused.append((held, refusal(mismatch)))
+                refused.append((held, mismatch.outcome()))
             return
         told = partial(self._told, held)
         partition = partition_of(key, route.partitions)
