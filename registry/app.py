@@ -72,9 +72,17 @@ class Registry:
         await asyncio.to_thread(self._close)
 
     async def ready(self, timeout: float = 60.0) -> None:
-        """Wait until the platform topics stand and the outbox flows. Raises TimeoutError."""
-        async with asyncio.timeout(timeout):
-            await self._ready.wait()
+        """Wait until the platform topics stand and the outbox flows. Raises TimeoutError, or what ended the work."""
+        assert self._work is not None
+        waiting = asyncio.create_task(self._ready.wait())
+        try:
+            await asyncio.wait({waiting, self._work}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if self._work.done():
+            await self._work
+        if not self._ready.is_set():
+            raise TimeoutError(f"the registry is not ready after {timeout:.0f} s: {self._reason}")
 
     async def run(self) -> None:
         """Serve until a signal, or until the work behind the API fails; then raises what ended it."""

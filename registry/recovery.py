@@ -46,7 +46,7 @@ def read_control(settings: Settings) -> Broadcast:
     try:
         consumer.assign([TopicPartition(CONTROL, 0, OFFSET_BEGINNING)])
         while time.monotonic() < deadline:
-            for message in consumer.consume(1000, 0.2):
+            for message in consumer.consume(1000, 0.05):
                 error, value = message.error(), message.value()
                 if error is not None and error.code() == KafkaError._PARTITION_EOF:
                     return Broadcast(records, revision, schema_id, frozenset(events))
@@ -80,7 +80,8 @@ def recover(settings: Settings, store: Store, provisioner: Provisioner) -> None:
     _topics(store, provisioner)
     unknown = broadcast.events.difference(store.event_names())
     if unknown:
-        log.warning("the control topic names event types that this store does not know; declare them again", events=sorted(unknown)[:20])
+        told = "the control topic names event types that this store does not know; declare them again"
+        log.warning(told, count=len(unknown), some=sorted(unknown)[:3])
     if not broadcast.records:
         count = store.publish_again()
         if count:
@@ -98,7 +99,7 @@ def _topics(store: Store, provisioner: Provisioner) -> None:
             sound.append(wanted)
             continue
         stands = provisioner.event_topics(wanted)
-        log.warning("topics of an event type were missing and stand again", event=current.event, partitions=stands.partitions)
+        log.warning("topics of an event type were missing and stand again", event_type=current.event, partitions=stands.partitions)
         if stands.raw_created or stands.partitions != current.partitions:
             store.commit(draft(declaration, current, stands, "registry"))
     provisioner.correct(sound)
