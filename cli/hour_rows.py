@@ -1,33 +1,32 @@
-"""What `hours` shows: the sealed hours of an event type from their manifests, and the hours that have begun and are not sealed yet."""
+"""What `hours` and `status` show of an event type: its sealed hours, and those that have begun and are not sealed yet."""
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from hourmark.hours import Hours, label, parse_folder
+from hourmark.errors import SettingsError
+from hourmark.hours import label, parse_folder
+from sinks.store import Store, open_store
+from sinks.watermarks import hours as known_hours
+from sinks.watermarks import types, watermark
 
-from . import sealed
 from .addresses import Addresses
-from .failures import WrongInput, did_you_mean
+from .failures import Unreachable, WrongInput, did_you_mean
 
 
-@dataclass(frozen=True)
-class HourRow:
-    """One hour. Counts and `delay_seconds` (from the hour's end to its seal) are None while it is open."""
+class HourRow(NamedTuple):
+    """One hour. `rows` of an open one: those written so far; the rest is None until the seal, `delay_seconds` after the hour's end."""
 
     hour: str
     state: str
-    rows: int | None = None
+    rows: int
     duplicates: int | None = None
-    rejected: int | None = None
     skewed: int | None = None
     delay_seconds: float | None = None
-    audit_equal: bool | None = None
+    complete: bool | None = None
 
     @property
     def delay_text(self) -> str:
@@ -35,31 +34,47 @@ class HourRow:
 
     @property
     def audit(self) -> str:
-        return "-" if self.audit_equal is None else "equal" if self.audit_equal else "NOT EQUAL"
-
-    def facts(self) -> dict[str, Any]:
-        return asdict(self)
+        return "-" if self.complete is None else "equal" if self.complete else "[red]NOT EQUAL[/]"
 
 
-def of_type(at: Addresses, event_type: str, now: float | None = None) -> list[HourRow]:
-    """Oldest first. Raises WrongInput when the lake does not know the type."""
-    known = sealed.event_types(at.lake_path)
+def store_of(at: Addresses) -> Store:
+    """The lake, local or in an object store. Raises WrongInput for an address that is none, Unreachable for a folder that is not there."""
+    try:
+        store = open_store(at.lake if "://" in at.lake else at.lake_path.as_uri())
+    except SettingsError as exc:
+        raise WrongInput("; ".join(exc.faults), where=at.lake) from exc
+    if at.lake.startswith(("/", "file:")) and not at.lake_path.is_dir():
+        raise Unreachable("there is no lake", where=at.lake, remedy="start the platform with `hourmark up`, or try `hourmark demo`")
+    return store
+
+
+def require_type(store: Store, at: Addresses, event_type: str) -> None:
+    """Raises WrongInput when the lake has nothing of this event type."""
+    known = types(store)
     if event_type not in known:
         raise WrongInput(
-            f"no hour of {event_type} is sealed yet, or there is no such event type{did_you_mean(event_type, known)}",
-            where=str(at.lake_path),
+            f"the lake has no hour of {event_type}{did_you_mean(event_type, known)}",
+            where=at.lake,
             remedy="`hourmark events` lists what is declared; an hour is sealed soon after its end",
         )
-    rows = [_sealed(folder, at.hours) for folder in sealed.sealed_folders(at.lake_path, event_type)]
-    return rows + [HourRow(label(hour), "open") for hour in open_hours(at, event_type, now)]
 
 
-def open_hours(at: Addresses, event_type: str, now: float | None = None) -> range:
+def of_type(at: Addresses, event_type: str, last: int) -> list[HourRow]:
+    """The newest `last` sealed hours and the open ones, oldest first. Raises WrongInput when the lake does not know the type."""
+    store = store_of(at)
+    require_type(store, at, event_type)
+    found = known_hours(store, event_type, last)
+    rows = {r.hour: HourRow(r.label, r.state, r.rows, r.duplicates, r.skewed, r.seal_delay, r.complete) for r in found}
+    present = at.hours.of(int(time.time() * 1000))
+    rows.setdefault(present, HourRow(label(present), "open", 0))
+    return [row for _, row in sorted(rows.items())]
+
+
+def open_hours(store: Store, at: Addresses, event_type: str) -> range:
     """Hours after the newest sealed one that have begun; only the present one when none is sealed."""
-    current = at.hours.of(int((time.time() if now is None else now) * 1000))
-    folders = sealed.sealed_folders(at.lake_path, event_type)
-    newest = hour_of(folders[-1]) if folders else current - 1
-    return range(newest + 1, current + 1)
+    current = at.hours.of(int(time.time() * 1000))
+    newest = watermark(store, event_type)
+    return range((current if newest is None else newest + 1), current + 1)
 
 
 def hour_of(folder: Path) -> int:
@@ -71,23 +86,3 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     """The manifest of a sealed hour."""
     found: dict[str, Any] = json.loads((folder / "_manifest.json").read_text())
     return found
-
-
-def delay_of(manifest: dict[str, Any], hour: int, hours: Hours) -> float:
-    """Seconds from the hour's end to its seal."""
-    return datetime.fromisoformat(manifest["sealed_at"]).timestamp() - hours.end_ms(hour) / 1000
-
-
-def _sealed(folder: Path, hours: Hours) -> HourRow:
-    manifest, hour = manifest_of(folder), hour_of(folder)
-    totals = manifest["totals"]
-    return HourRow(
-        hour=label(hour),
-        state="sealed" if manifest.get("complete", True) else "sealed, incomplete",
-        rows=totals["rows"],
-        duplicates=totals["duplicates"],
-        rejected=totals["rejected"],
-        skewed=totals["skewed"],
-        delay_seconds=delay_of(manifest, hour, hours),
-        audit_equal=manifest["audit"]["equal"],
-    )

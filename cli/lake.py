@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 def hours(
     event_type: Annotated[str, typer.Argument(metavar="TYPE", help="Event type, like flight.departed.")],
-    last: Annotated[int, typer.Option("--last", "-n", min=1, help="How many hours, the newest.")] = 24,
+    last: Annotated[int, typer.Option("--last", "-n", min=1, help="How many sealed hours, the newest.")] = 24,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show the hours of a type, sealed and open."""
@@ -24,13 +24,13 @@ def hours(
     from .output import console, print_json, table
 
     at = find("lake")
-    rows = hour_rows.of_type(at, event_type)[-last:]
+    rows = hour_rows.of_type(at, event_type, last)
     if as_json:
-        print_json({"type": event_type, "hours": [row.facts() for row in rows]})
+        print_json({"type": event_type, "hours": [row._asdict() for row in rows]})
         return
-    shown = [(r.hour, r.state, r.rows, r.duplicates, r.rejected, r.skewed, r.delay_text, r.audit) for r in rows]
-    columns = ("hour (UTC)", "state", "rows", "duplicates removed", "rejected", "skewed", "sealed after", "audit")
-    console().print(table(columns, shown, title=event_type, right=columns[2:7]))
+    shown = [(r.hour, r.state, r.rows, r.duplicates, r.skewed, r.delay_text, r.audit) for r in rows]
+    columns = ("hour (UTC)", "state", "rows", "duplicates removed", "skewed", "sealed after", "audit")
+    console().print(table(columns, shown, title=event_type, right=columns[2:6]))
 
 
 def query(

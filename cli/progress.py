@@ -12,11 +12,12 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from hourmark.hours import label
 from hourmark.kafka import client_config, partition_counts, translate
 from hourmark.topics import event_type_of, raw_topic
+from sinks.store import Store
+from sinks.watermarks import watermark
 
 from .addresses import Addresses
 from .catalogue import Catalogue
-from .hour_rows import hour_of, open_hours
-from .sealed import sealed_folders
+from .hour_rows import open_hours, store_of
 
 if TYPE_CHECKING:
     from local.status import StackStatus
@@ -31,17 +32,14 @@ def of_all(found: StackStatus) -> list[dict[str, Any]]:
         registry=found.registry, kafka=found.kafka, lake=found.lake, hour_seconds=found.hour_seconds, hour_anchor=found.hour_anchor
     )
     names = sorted(Catalogue(at.registry).names())
-    lags = lag(at, names)
-    return [
-        {"type": name, "watermark": watermark(Path(found.lake), name), "open_hours": len(open_hours(at, name)), "lag": lags.get(name, 0)}
-        for name in names
-    ]
+    lags, store = lag(at, names), store_of(at) if Path(found.lake).is_dir() else None
+    return [_one(store, at, name, lags.get(name, 0)) for name in names]
 
 
-def watermark(lake: Path, event_type: str) -> str | None:
-    """Where the sealed hours end. They are sealed in order, so the newest one says it."""
-    folders = sealed_folders(lake, event_type)
-    return label(hour_of(folders[-1]) + 1) if folders else None
+def _one(store: Store | None, at: Addresses, name: str, behind: int) -> dict[str, Any]:
+    newest = watermark(store, name) if store is not None else None
+    begun = len(open_hours(store, at, name)) if store is not None else 1
+    return {"type": name, "watermark": None if newest is None else label(newest + 1), "open_hours": begun, "lag": behind}
 
 
 def lag(at: Addresses, event_types: list[str]) -> dict[str, int]:

@@ -161,7 +161,7 @@ def test_the_question_and_its_picture(tmp_path: Path, data: dataset.Dataset) -> 
         ]
         for row in rows:
             if "scheduled_at" in row:
-                row["scheduled_at"] = datetime.fromisoformat(row["scheduled_at"])
+                row["scheduled_at"] = datetime.fromisoformat(str(row["scheduled_at"]))
         add_hour(tmp_path, event_type, SEVEN, rows)
     answer = question.ask(tmp_path)
     assert answer.by_hour[0].hour == 5  # the first flights of the day leave New York at five

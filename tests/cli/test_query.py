@@ -74,13 +74,6 @@ def test_no_lake_is_unreachable(command: Command, monkeypatch: pytest.MonkeyPatc
     assert command("query", "SELECT 1").code == 3
 
 
-def test_hours_shows_sealed_and_open_ones(lake: Path, command: Command) -> None:
-    said = command("hours", "flight.departed", "--json", "-n", "10000000")
-    rows = json.loads(said.out)["hours"]
-    assert [row["state"] for row in rows[:3]] == ["sealed", "sealed", "open"]
-    assert rows[0] | {"rows": 2, "duplicates": 2, "delay_seconds": 31.5, "audit_equal": True} == rows[0]
-
-
 def test_hours_of_an_unknown_type(lake: Path, command: Command) -> None:
     said = command("hours", "flight.depated")
     assert said.code == 2
