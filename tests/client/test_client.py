@@ -7,14 +7,16 @@ import json
 import os
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hourmark_client import BatchLimits, BufferFull, Client, ClientClosed, ClientError, InvalidEvent, Undelivered, Verdict
+from hourmark_client import BatchLimits, BufferFull, Client, ClientClosed, ClientError, InvalidEvent, Undelivered, Verdict, __version__
 from hourmark_client.buffer import EVENT_OVERHEAD
 
 from .fakes import FakeTransport, until
@@ -78,9 +80,11 @@ def test_a_wrong_call_takes_no_sequence_number(clients: list[Client]) -> None:
     transport = FakeTransport()
     client = Client(transport, app="web")
     clients.append(client)
-    for bad in ({"event_type": "x"}, {"payload": {"a": float("nan")}}, {"event_id": "x"}, {"time": "now"}):
+    wrong: list[dict[str, Any]] = [{"event_type": "x"}, {"payload": {"a": float("nan")}}, {"event_id": "x"}, {"time": "now"}]
+    for bad in wrong:
+        arguments: dict[str, Any] = {"event_type": TYPE, "payload": {}, **bad}
         with pytest.raises(InvalidEvent):
-            client.send(**{"event_type": TYPE, "payload": {}, **bad})
+            client.send(**arguments)
     client.send(TYPE, {})
     assert client.flush(20)
     assert [held.sequence for batch in transport.taken for held in batch] == [1]
@@ -239,6 +243,11 @@ def test_a_forked_child_starts_empty_under_another_installation(clients: list[Cl
     assert client.flush(20)
     assert client.install == "box"
     assert client.stats().stored == 5
+
+
+def test_the_version_said_on_the_wire_is_the_distributions() -> None:
+    said = tomllib.loads((Path(__file__).parents[2] / "client" / "pyproject.toml").read_text())
+    assert __version__ == said["project"]["version"]
 
 
 def test_settings_are_checked() -> None:

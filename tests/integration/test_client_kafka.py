@@ -22,6 +22,7 @@ from hourmark_client.kafka import CleanReader, KafkaTransport, partition_of
 from tests.client.fakes import until
 from tests.client.schemas import wire_schema
 from tests.client.servers import ScriptedRegistry, serving
+from tests.client.test_readme import BLOCKS
 
 pytestmark = pytest.mark.real
 
@@ -231,3 +232,21 @@ def test_the_reader_skips_barriers_and_repeats_and_remembers_where_it_was(kafka:
         again = [record["_event_id"] for record in reader]
     assert last in again
     assert sorted(seen + again) == sorted(ids)
+
+
+def test_the_examples_of_the_readme(kafka: str, registry: ScriptedRegistry, event: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fields = [{"name": "track", "type": "string"}, {"name": "ms_played", "type": "long"}]
+    registry.declare(event, 77, wire_schema(event, fields), partitions=PARTITIONS)
+    sending, reading = (
+        block.replace("127.0.0.1:9092", kafka).replace("http://127.0.0.1:8081", registry.url).replace("player.song_played", event)
+        for block in BLOCKS[2:4]
+    )
+    exec(compile(sending, "README.md", "exec"), {"__name__": "readme"})
+    (message,) = read_raw(kafka, event, 1)
+    producer = Producer({"bootstrap.servers": kafka})
+    stamp = STAMP.pack(1, 1, message.partition(), message.offset(), 0, 5, 0)
+    producer.produce(f"clean.{event}", message.value(), message.key(), message.partition(), headers=[("hm", stamp)])
+    assert producer.flush(30) == 0
+    exec(compile(reading, "README.md", "exec"), {"__name__": "readme"})
+    event_id = UUID(bytes=message.value()[5:21])
+    assert capsys.readouterr().out == f"{event_id} x 5\n"
