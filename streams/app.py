@@ -42,7 +42,7 @@ def create_app(settings: Settings, pipeline: Pipeline, topics: frozenset[str]) -
         broker_heartbeat_interval=min(1.0, settings.session_timeout / 4),
         broker_commit_interval=settings.commit_interval,
         broker_max_poll_records=settings.max_poll,
-        consumer_max_fetch_size=262_144,
+        consumer_max_fetch_size=settings.fetch_bytes,
         consumer_metadata_max_age_ms=10_000,
         # Never used to choose an offset: every partition is sought to its committed offset (or 0), and every gap is an OffsetLost.
         consumer_auto_offset_reset="earliest",
@@ -76,8 +76,7 @@ async def _process_all(app: DedupApp, pipeline: Pipeline, stream: Any) -> None:
     consumer: Any = app.consumer
     async for event in stream.noack().events():
         poll: Poll = event.value
-        if not poll.ledger.closing:
-            consumer.working = poll
+        if consumer.take(poll):
             try:
                 await pipeline.process(poll)
             finally:

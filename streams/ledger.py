@@ -29,12 +29,12 @@ class Ledger:
 
     def begin(self, poll: Poll) -> None:
         """The poll is on its way to the agent."""
-        for tp, records in poll.slices:
+        for tp, records in poll.slices.items():
             self.spans[tp].append(Span(poll, records[-1].offset + 1))
 
     def give_back(self, poll: Poll) -> None:
         """The newest poll never reached the agent."""
-        for tp, _ in poll.slices:
+        for tp in poll.slices:
             if self.spans[tp] and self.spans[tp][-1].poll is poll:
                 self.spans[tp].pop()
 
@@ -56,13 +56,24 @@ class Ledger:
 
 
 class Poll:
-    """One fetch: `slices` in the order of the fetch, each with its records in offset order. `after` is set when it is finished."""
+    """One unit of work: `slices` by partition, each with its records in offset order, `size` in all. `after` is set when it is finished."""
 
-    __slots__ = ("after", "ledger", "slices")
+    __slots__ = ("after", "ledger", "size", "slices")
 
-    def __init__(self, ledger: Ledger, slices: list[tuple[TP, list[Any]]]) -> None:
-        self.ledger, self.slices = ledger, slices
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.slices: dict[TP, list[Any]] = {}
+        self.size = 0
         self.after: dict[TP, PartitionState] | None = None
+
+    def add(self, tp: TP, records: list[Any]) -> None:
+        """The next records of a partition, right behind those already here."""
+        known = self.slices.get(tp)
+        if known is None:
+            self.slices[tp] = records
+        else:
+            known += records
+        self.size += len(records)
 
 
 class Span(NamedTuple):

@@ -48,25 +48,26 @@ class Pipeline:
 
         Waits for as long as the index is away, unless all of the poll's types are `dedup: open`. Raises when the process must end.
         """
-        types = [self.types[tp.topic] for tp, _ in poll.slices]
-        parts = [Slice(found.event, found.source, tp.partition, records) for found, (tp, records) in zip(types, poll.slices, strict=True)]
+        types = [self.types[tp.topic] for tp in poll.slices]
+        slices = zip(types, poll.slices.items(), strict=True)
+        parts = [Slice(found.event, found.source, tp.partition, records) for found, (tp, records) in slices]
         batch = [self._deduplicator.claims(part) for part in parts]
         may_pass = all(found.dedup == "open" for found in types)
         started = time.monotonic()
         owners, unchecked = await self._claim(poll, batch, may_pass)
         if owners is None or poll.ledger.stale:
             return False
-        claimed = time.monotonic()
-        meters.CLAIM_S.observe(claimed - started)
+        answered = time.monotonic()
+        meters.CLAIM_S.observe(answered - started)
         states = poll.ledger.states
         outcomes = [
-            self._deduplicator.decide(states.get(tp) or PartitionState(), part, owners, start, unchecked=unchecked)
-            for (tp, _), part, start in zip(poll.slices, parts, positions(batch), strict=True)
+            self._deduplicator.decide(states.get(tp) or PartitionState(), part, owners, claimed, unchecked=unchecked)
+            for tp, part, claimed in zip(poll.slices, parts, positions(batch), strict=True)
         ]
         await self._emit(poll, parts, outcomes)
-        meters.EMIT_S.observe(time.monotonic() - claimed)
-        poll.ledger.finish(poll, {tp: outcome.state for (tp, _), outcome in zip(poll.slices, outcomes, strict=True)})
-        self._count(parts, outcomes, unchecked)
+        meters.EMIT_S.observe(time.monotonic() - answered)
+        poll.ledger.finish(poll, {tp: outcome.state for tp, outcome in zip(poll.slices, outcomes, strict=True)})
+        self._count(poll, parts, outcomes, unchecked)
         return True
 
     async def _claim(self, poll: Poll, batch: Sequence[Claims], may_pass: bool) -> tuple[Owners | None, bool]:
@@ -106,15 +107,15 @@ class Pipeline:
     async def _emit(self, poll: Poll, parts: Sequence[Slice], outcomes: Sequence[Outcome]) -> None:
         rejects = [
             reject_of(record, tp.topic, part.event_type, part.partition)
-            for (tp, _), part, outcome in zip(poll.slices, parts, outcomes, strict=True)
+            for tp, part, outcome in zip(poll.slices, parts, outcomes, strict=True)
             for record in outcome.rejected
         ]
         outputs = [(part.event_type, part.partition, outcome.clean) for part, outcome in zip(parts, outcomes, strict=True)]
         await self._emitter.emit(outputs, rejects)
 
-    def _count(self, parts: Sequence[Slice], outcomes: Sequence[Outcome], unchecked: bool) -> None:
+    def _count(self, poll: Poll, parts: Sequence[Slice], outcomes: Sequence[Outcome], unchecked: bool) -> None:
         self.polls += 1
-        meters.POLL_RECORDS.observe(sum(len(part.records) for part in parts))
+        meters.POLL_RECORDS.observe(poll.size)
         sums: dict[str, Tally] = {}
         for part, outcome in zip(parts, outcomes, strict=True):
             total = sums.setdefault(part.event_type, Tally())

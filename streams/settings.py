@@ -20,6 +20,7 @@ class Settings(DedupSettings):
     app_id: str = Field("hourmark-dedup-0", min_length=1, description="Consumer group (Faust app id) of this shard's workers")
     types: tuple[str, ...] = Field(("*",), description="JSON list of shell patterns: the event types of this shard")
     max_poll: int = Field(20_000, ge=100, le=200_000, description="Records per poll at most: one poll is one unit of work")
+    fetch_bytes: int = Field(1_048_576, ge=65_536, description="Bytes per partition and fetch; large ones cost fewer hops between threads")
     commit_interval: float = Field(1.0, gt=0, le=60, description="Seconds between commits of offsets and state")
     session_timeout: float = Field(10.0, ge=2, le=300, description="Seconds after which a silent worker's partitions go to another")
     emit_timeout: float = Field(60.0, gt=0, description="Seconds for a poll's writes to be acknowledged, else the process ends")

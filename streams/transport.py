@@ -28,13 +28,14 @@ from .ledger import Ledger, Poll
 log = structlog.get_logger()
 
 SCHEME: Final = "hourmark"
+GATHER_S: Final = 0.005
 DRAIN_S: Final = 8.0  # for the poll in hand at a rebalance or stop; far below the group's rebalance time-out
 
 
 class BatchConsumer(driver.Consumer):
     """`ledger`: progress since the last rewind, None before the first. `topics_now`: what is subscribed, None before the first.
 
-    `working`: the agent sets it to the poll in its hands. `frozen`: nothing is committed any more (the process is failing).
+    `waiting`: the poll that the agent has not taken yet; `working`: the one in its hands. `frozen`: nothing is committed any more.
     """
 
     _thread: ConsumerThread
@@ -42,6 +43,7 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger: Ledger | None = None
         self.topics_now: frozenset[str] | None = None
+        self.waiting: Poll | None = None
         self.working: Poll | None = None
         self.frozen = False
         self._must_rewind = False
@@ -59,7 +61,17 @@ class BatchConsumer(driver.Consumer):
     async def verify_all_partitions_active(self) -> None:
         """Stock raises false alarms, since one poll is one message. streams/watchdog.py does it better."""
 
+    def take(self, poll: Poll) -> bool:
+        """The agent takes this poll into its hands; False: it must not begin it any more. `working` is the agent's to clear."""
+        self.waiting = None
+        if poll.ledger.closing:
+            return False
+        self.working = poll
+        return True
+
     async def _drain_messages(self, fetcher: Any) -> None:
+        """Fetch without end. While the agent has a poll waiting, fetches are gathered into one: under load polls grow by themselves."""
+        gathered: Poll | None = None
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
                 if self._must_rewind and self.flow_active:
@@ -68,24 +80,27 @@ class BatchConsumer(driver.Consumer):
                         await asyncio.sleep(0.2)
                         continue
                 ledger = self.ledger
-                records, active = await self._wait_next_records(1.0)
-                if not records or self.should_stop:
+                records, active = await self._wait_next_records(GATHER_S if gathered else 1.0)
+                if self.should_stop or not (records or gathered):
                     await asyncio.sleep(0)
                     continue
                 if ledger is None or ledger is not self.ledger or ledger.closing or not self.flow_active:
                     self._must_rewind = True  # fetched across a rebalance: thrown away, so it must be fetched again
+                    gathered = None
                     continue
-                slices = self._slices(ledger, records, active or set())
-                if slices:
-                    await self._deliver(Poll(ledger, slices))
+                gathered = gathered if gathered is not None and gathered.ledger is ledger else Poll(ledger)
+                self._gather(gathered, records or {}, active or set())
+                if gathered.size and (self.waiting is None or gathered.size >= self.app.conf.broker_max_poll_records):
+                    poll, gathered = gathered, None
+                    await self._deliver(poll)
         except (asyncio.CancelledError, ConsumerStoppedError):
             if not self.app.should_stop:
                 raise
         except OffsetLost as exc:
             self._fail(exc)
 
-    def _slices(self, ledger: Ledger, records: Mapping[Any, list[Any]], active: set[TP]) -> list[tuple[TP, list[Any]]]:
-        slices = []
+    def _gather(self, poll: Poll, records: Mapping[Any, list[Any]], active: set[TP]) -> None:
+        ledger = poll.ledger
         for tp, found in ((ensure_TP(raw), found) for raw, found in records.items()):
             expected = ledger.reading.get(tp)
             if expected is None or tp not in active:
@@ -106,15 +121,14 @@ class BatchConsumer(driver.Consumer):
                     offset=expected,
                 )
             ledger.reading[tp] = last + 1
-            slices.append((tp, found))
-        return slices
+            poll.add(tp, found)
 
     def _fail(self, exc: BaseException) -> None:
         app: Any = self.app
         app.fail(exc)
 
     async def _deliver(self, poll: Poll) -> None:
-        tp, records = poll.slices[0]
+        tp, records = next(iter(poll.slices.items()))
         first = records[0]
         value: Any = poll  # Faust passes it on unread, whatever its types say
         message = ConsumerMessage(
@@ -139,9 +153,11 @@ class BatchConsumer(driver.Consumer):
             delivered.append(True)
 
         poll.ledger.begin(poll)
+        self.waiting = poll
         await self.wait_first(put(), self.suspend_flow.wait())
         if not delivered:  # the flow stopped while the channel was full
             poll.ledger.give_back(poll)
+            self.waiting = None
             self._must_rewind = True
 
     def ack(self, message: Message) -> bool:
@@ -171,6 +187,7 @@ class BatchConsumer(driver.Consumer):
         if ledger is None:
             return
         ledger.closing = True
+        self.waiting = None
         end = monotonic() + seconds
         for _ in range(int(seconds / 0.005)):
             if self.working is None or self.frozen:
@@ -202,6 +219,7 @@ class BatchConsumer(driver.Consumer):
         mine = self._rewinds
         if self.ledger is not None:
             self.ledger.closing = self.ledger.stale = True
+            self.waiting = None
         try:
             ledger = await self._thread.rewind()
         except BrokerUnavailable as exc:

@@ -39,8 +39,8 @@ def slice_of(records: list[Record]) -> Slice:
 
 def run(deduplicator: Deduplicator, index: MemoryIndex, state: PartitionState, records: list[Record]) -> Outcome:
     part = slice_of(records)
-    owners = asyncio.run(index.claim([deduplicator.claims(part)]))
-    return deduplicator.decide(state, part, owners)
+    batch = [deduplicator.claims(part)]
+    return deduplicator.decide(state, part, asyncio.run(index.claim(batch)), positions(batch)[0])
 
 
 def new_index() -> MemoryIndex:
@@ -113,7 +113,7 @@ def test_a_barrier_before_the_end_of_its_hour_closes_nothing() -> None:
 
 def test_unchecked_events_are_forwarded_and_say_so() -> None:
     part = slice_of([event(0, START, 1), event(1, START, 1)])
-    outcome = Deduplicator(HOURS, b"key").decide(PartitionState(), part, {}, unchecked=True)
+    outcome = Deduplicator(HOURS, b"key").decide(PartitionState(), part, {}, range(2), unchecked=True)
     assert [unpack_stamp(dict(headers)["hm"]).flags for _, _, headers in outcome.clean] == [FLAG_UNCHECKED] * 2
 
 
@@ -127,12 +127,12 @@ def test_claims_name_the_record_and_hide_the_id() -> None:
     other_type = deduplicator.claims(part._replace(event_type="player.song_skipped"))
     assert claims.records[:16] != other_type.records[:16]
     assert claims.records[:16] != Deduplicator(HOURS, b"other").claims(part).records[:16]
-    assert positions([claims, claims]) == [0, 2]
+    assert positions([claims, claims]) == [range(2), range(2, 4)]
 
 
 @pytest.mark.parametrize("value", RUBBISH)
 def test_what_is_no_event_is_rejected_and_not_claimed(value: bytes | None) -> None:
     deduplicator, part = Deduplicator(HOURS, b"key"), slice_of([rubbish(0, START, value)])
     assert deduplicator.claims(part).records == b""
-    outcome = deduplicator.decide(PartitionState(), part, {})
+    outcome = deduplicator.decide(PartitionState(), part, {}, range(0))
     assert (outcome.total.rejected, outcome.clean) == (1, [])
