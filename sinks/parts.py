@@ -5,7 +5,7 @@ Refuses: Arrow schemas of its own making; the caller says what the columns are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any, Final
 
 import pyarrow as pa
@@ -14,34 +14,131 @@ import pyarrow.parquet as pq
 
 from .arrow import SORT
 
-ROW_GROUP: Final = 250_000
+ROW_GROUP: Final = 1 << 18
+# Rows are handed to Parquet in pieces of this size whatever way they came: page boundaries, and so the bytes, depend on the rows alone.
+PIECE: Final = 1 << 14
 UNIQUE: Final = ("_event_id",)
+
+
+class SortedFile:
+    """A Parquet file on its way. Give it rows in their final order, in pieces of any size; `close` it once."""
+
+    def __init__(self, file: IO[bytes], schema: Any) -> None:
+        self._schema, self.rows = schema, 0
+        self._pending: list[Any] = []
+        self._pending_rows = 0
+        names = [path for field in schema if field.name not in UNIQUE for path in leaves(field.name, field.type)]
+        self._writer = pq.ParquetWriter(
+            file,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=names,  # type: ignore[arg-type]  # the stubs know only bool; names of columns are documented
+            write_statistics=True,
+            version="2.6",
+            data_page_version="1.0",
+        )
+
+    def append(self, table: Any) -> None:
+        self._pending.append(table)
+        self._pending_rows += table.num_rows
+        if self._pending_rows >= PIECE:
+            self._flush(self._pending_rows - self._pending_rows % PIECE)
+
+    def close(self) -> None:
+        self._flush(self._pending_rows)
+        if not self.rows:
+            self._writer.write_table(self._schema.empty_table())
+        self._writer.close()
+
+    def _flush(self, rows: int) -> None:
+        table = self._pending[0] if len(self._pending) == 1 else pa.concat_tables(self._pending) if self._pending else None
+        if table is None:
+            return
+        for low in range(0, rows, PIECE):
+            (batch,) = table.slice(low, min(PIECE, rows - low)).combine_chunks().to_batches()
+            self._writer.write_batch(batch, row_group_size=ROW_GROUP)
+        self.rows += rows
+        self._pending_rows -= rows
+        self._pending = [table.slice(rows)] if self._pending_rows else []
 
 
 def write_sorted(tables: list[Any], schema: Any, file: IO[bytes]) -> int:
     """Write all rows of `tables` (emptied on the way: memory matters) sorted by event time, partition, offset. Returns the rows."""
-    table = _joined(tables, schema)
-    order = pc.sort_indices(table.select(SORT), sort_keys=[(name, "ascending") for name in SORT])
-    with open_writer(file, schema) as writer:
-        for low in range(0, len(order), ROW_GROUP):
-            writer.write_table(table.take(order.slice(low, ROW_GROUP)), row_group_size=ROW_GROUP)
-    return int(table.num_rows)
+    out = SortedFile(file, schema)
+    if tables:
+        table = _joined(tables, schema)
+        order = sort_order(table)
+        for low in range(0, len(order), PIECE):
+            out.append(table.take(order.slice(low, PIECE)))
+    out.close()
+    return out.rows
 
 
-def open_writer(file: IO[bytes], schema: Any) -> Any:
-    return pq.ParquetWriter(
-        file,
-        schema,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=[  # type: ignore[arg-type]  # the stubs know only bool; the names of columns are documented
-            path for field in schema if field.name not in UNIQUE for path in leaves(field.name, field.type)
-        ],
-        write_statistics=True,
-        coerce_timestamps=None,
-        version="2.6",
-        data_page_version="1.0",
-    )
+def sort_order(table: Any) -> Any:
+    return pc.sort_indices(table.select(SORT), sort_keys=[(name, "ascending") for name in SORT])
+
+
+def merge_sorted(sources: Sequence[Iterator[Any]], schema: Any, file: IO[bytes]) -> int:
+    """Write the rows of many sorted sources (iterators of tables) in one order, as `write_sorted` would, holding few rows of each.
+
+    Each turn takes, from every source, the rows older than the point up to which all sources are known.
+    """
+    out, lanes = SortedFile(file, schema), [_Lane(source) for source in sources]
+    while True:
+        lanes = [lane for lane in lanes if lane.fill()]
+        open_ends = [lane.newest for lane in lanes if not lane.ended]
+        limit = min(open_ends) if open_ends else None
+        taken = [table for lane in lanes if (table := lane.take(limit)) is not None]
+        if taken:
+            table = pa.concat_tables(taken)
+            out.append(table.take(sort_order(table)))
+        elif limit is None:
+            break
+        else:  # a source holds nothing but rows of one instant: more of it is needed to know where that ends
+            for lane in lanes:
+                if not lane.ended and lane.newest == limit:
+                    lane.extend()
+    out.close()
+    return out.rows
+
+
+class _Lane:
+    """One sorted source: what has been read of it and not yet taken. `newest`: event time of its last row, in µs."""
+
+    def __init__(self, source: Iterator[Any]) -> None:
+        self._source = source
+        self._table: Any = None
+        self.ended = False
+        self.newest = 0
+
+    def fill(self) -> bool:
+        """Have rows at hand; False when there are none any more."""
+        while not self.ended and (self._table is None or not self._table.num_rows):
+            self._table = None
+            self.extend()
+        return self._table is not None and self._table.num_rows > 0
+
+    def extend(self) -> None:
+        table = next(self._source, None)
+        if table is None:
+            self.ended = True
+        elif table.num_rows:
+            self._table = table if self._table is None else pa.concat_tables([self._table, table])
+            self.newest = self._table.column(SORT[0])[-1].value
+
+    def take(self, limit: int | None) -> Any:
+        """Rows older than `limit`, None when there are none; all rows when there is no limit."""
+        table = self._table
+        if limit is None:
+            self._table = None
+            return table
+        times = table.column(SORT[0]).cast(pa.int64()).to_numpy()
+        count = int(times.searchsorted(limit, "left"))
+        if not count:
+            return None
+        self._table = table.slice(count)
+        return table.slice(0, count)
 
 
 def leaves(path: str, kind: Any) -> Iterator[str]:
@@ -63,10 +160,15 @@ def read_table(file: Any) -> Any:
     return pq.ParquetFile(file).read()
 
 
+def read_pieces(file: Any, rows: int) -> Iterator[Any]:
+    """A part in its order, `rows` at a time, without holding its row groups."""
+    opened = pq.ParquetFile(file, buffer_size=1 << 15, pre_buffer=False)
+    for batch in opened.iter_batches(batch_size=rows):
+        yield pa.Table.from_batches([batch])
+
+
 def _joined(tables: list[Any], schema: Any) -> Any:
     """One table with one chunk a column. Column by column, so that never more than one is held twice."""
-    if not tables:
-        return schema.empty_table()
     whole = pa.concat_tables(tables)
     tables.clear()
     columns: list[Any] = []

@@ -14,7 +14,8 @@ from .books import Books, iso
 from .manifest import Account, Audit, Output, PartRef, Plan, PlannedPart, Totals, Writer, digest, encode
 
 LARGE: Final = 64 << 20
-MERGED_EVENTS: Final = 64 << 20
+OUTPUT: Final = 256 << 20  # stored bytes of a merged file, and
+OUTPUT_PARTS: Final = 64  # how many parts are open at once while it is made
 
 
 class Circumstances(NamedTuple):
@@ -69,7 +70,7 @@ def _totals(accounts: Sequence[Account]) -> Totals:
 
 
 def _outputs(parts: Sequence[PartRef], shapes: Sequence[Shape]) -> Iterator[Output]:
-    """Large parts that have the hour's schema go out as they are; the others are merged, as many as memory allows at once."""
+    """Large parts that have the hour's schema go out as they are; the others are merged."""
     schema = HourSchema(shapes).schema
     whole = {shape.schema_id for shape in shapes if list(shape.stored.items()) == [(field.name, field.type) for field in schema]}
     small: list[PartRef] = []
@@ -77,7 +78,7 @@ def _outputs(parts: Sequence[PartRef], shapes: Sequence[Shape]) -> Iterator[Outp
         if part.bytes >= LARGE and part.schema_id in whole:
             yield _output([part], copy=True)
             continue
-        if small and sum(p.events_bytes for p in small) + part.events_bytes > MERGED_EVENTS:
+        if len(small) == OUTPUT_PARTS or (small and sum(p.bytes for p in small) + part.bytes > OUTPUT):
             yield _output(small, copy=False)
             small = []
         small.append(part)

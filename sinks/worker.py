@@ -142,8 +142,9 @@ class SinkWorker:
             partition_assignment_strategy="cooperative-sticky",
             session_timeout_ms=self._settings.session_timeout_ms,
             heartbeat_interval_ms=self._settings.session_timeout_ms // 5,
-            queued_max_messages_kbytes=32 * 1024,
-            fetch_max_bytes=16 * 1024 * 1024,
+            queued_max_messages_kbytes=8 * 1024,
+            queued_min_messages=20_000,
+            fetch_max_bytes=8 * 1024 * 1024,
             topic_metadata_refresh_interval_ms=10_000,
             allow_auto_create_topics=False,
         )
