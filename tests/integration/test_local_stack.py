@@ -41,21 +41,34 @@ class BoundStack(Stack):
         return super().up(wait, on_progress, bound=bound)
 
 
+def new_stack(home: Path, kafka: str, valkey: str, environ: dict[str, str] | None = None, **settings: object) -> Stack:
+    """A small stack on the shared servers."""
+    chosen = {"home": home, "kafka": kafka, "redis_url": valkey, "dedup_workers": 1, "sink_workers": 1, **settings}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("HOURMARK_")}
+    return BoundStack(StackSettings.model_validate(chosen), environ={**plain, **(environ or {})}, command_of=dummy)
+
+
 @pytest.fixture
 def make(tmp_path: Path, kafka: str, valkey: str) -> Iterator[MakeStack]:
-    """Stacks on the shared servers, all ended with the test."""
+    """New stacks, all ended with the test."""
     made: list[Stack] = []
 
-    def make_stack(name: str = "home", environ: dict[str, str] | None = None, **settings: object) -> Stack:
-        chosen = {"home": tmp_path / name, "kafka": kafka, "redis_url": valkey, "dedup_workers": 1, "sink_workers": 1, **settings}
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("HOURMARK_")}
-        stack = BoundStack(StackSettings.model_validate(chosen), environ={**plain, **(environ or {})}, command_of=dummy)
-        made.append(stack)
-        return stack
+    def make_stack(name: str = "home", **settings: object) -> Stack:
+        made.append(new_stack(tmp_path / name, **{"kafka": kafka, "valkey": valkey, **settings}))
+        return made[-1]
 
     yield make_stack
     for stack in made:
         stack.down()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, kafka: str, valkey: str) -> Iterator[Stack]:
+    """One stack that is up, for tests that leave it so."""
+    stack = new_stack(tmp_path_factory.mktemp("running") / "home", kafka, valkey)
+    stack.up()
+    yield stack
+    stack.down()
 
 
 def pids(stack: Stack) -> list[int]:
@@ -111,9 +124,8 @@ def test_what_is_killed_runs_again(make: MakeStack) -> None:
     assert not watching.is_alive()
 
 
-def test_one_process_can_be_stopped_and_started(make: MakeStack) -> None:
-    stack = make()
-    stack.up()
+def test_one_process_can_be_stopped_and_started(running: Stack) -> None:
+    stack = running
     stack.stop("sinks-1")
     assert [p.pid for p in stack.status().processes if p.name == "sinks-1"] == [None]
     assert not stack.status().ready
@@ -176,18 +188,16 @@ def test_two_stacks_side_by_side(make: MakeStack) -> None:
     one.up()
     two.up()
     assert not set(pids(one)) & set(pids(two))
-    assert one.status().receiver != two.status().receiver
     one.down()
     assert two.status().ready
 
 
-def test_other_settings_while_up_are_refused_by_name(make: MakeStack) -> None:
-    make().up()
+def test_other_settings_while_up_are_refused_by_name(running: Stack, kafka: str, valkey: str) -> None:
     with pytest.raises(StackUnavailable, match=r"up with another HOURMARK_LOCAL_RECEIVERS.*hourmark down"):
-        make(receivers=3).up()
+        new_stack(running.home, kafka, valkey, receivers=3).up()
     with pytest.raises(StackUnavailable, match="HOURMARK_RECEIVER_BUDGET"):
-        make(environ={"HOURMARK_RECEIVER_BUDGET": "1"}).up()
-    assert make().up() is False
+        new_stack(running.home, kafka, valkey, {"HOURMARK_RECEIVER_BUDGET": "1"}).up()
+    assert new_stack(running.home, kafka, valkey).up() is False
 
 
 def test_a_service_that_cannot_start_is_named_with_its_log_and_nothing_stays(make: MakeStack) -> None:
@@ -210,15 +220,13 @@ def test_without_waiting_all_is_started(make: MakeStack) -> None:
     until(lambda: stack.status().ready)
 
 
-def test_a_copy_of_a_home_is_another_stack(make: MakeStack) -> None:
-    stack = make()
-    stack.up()
+def test_a_copy_of_a_home_is_another_stack(make: MakeStack, running: Stack) -> None:
     copy = make("copy")
     copy.home.mkdir()
-    shutil.copy(stack.home / "stack.json", copy.home)
+    shutil.copy(running.home / "stack.json", copy.home)
     copy.up()
-    assert stack.status().ready
-    assert copy.status().receiver != stack.status().receiver
+    assert running.status().ready
+    assert copy.status().receiver != running.status().receiver
 
 
 def test_a_fixed_port_that_is_taken_is_refused_before_anything_starts(make: MakeStack) -> None:
@@ -230,7 +238,7 @@ def test_a_fixed_port_that_is_taken_is_refused_before_anything_starts(make: Make
 
 
 def test_servers_of_others_that_do_not_answer_are_named(make: MakeStack) -> None:
-    stack = make(redis_url=f"redis://127.0.0.1:{free_port()}/0", start_seconds=1)
+    stack = make(valkey=f"redis://127.0.0.1:{free_port()}/0", start_seconds=1)
     with pytest.raises(StackUnavailable, match=r"redis \(127.0.0.1:\d+\) was not ready in time"):
         stack.up()
 
@@ -281,7 +289,7 @@ def test_an_interrupted_start_leaves_nothing_and_the_next_one_works(make: MakeSt
 
 
 def test_own_servers_come_up_keep_their_data_over_a_power_cut_and_go(make: MakeStack) -> None:
-    stack = make("own é home", kafka="", redis_url="", kafka_heap_mb=256, hour_seconds=15)
+    stack = make("own é home", kafka="", valkey="", kafka_heap_mb=256, hour_seconds=15)
     stack.up()
     status = stack.status()
     assert status.ready
