@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 
 from .buffer import EVENT_OVERHEAD, Buffer, Stats
 from .encode import check_event_type, encode_payload, micros
-from .errors import BufferFull, ClientError, InvalidEvent, Undelivered
+from .errors import BufferFull, ClientError, Undelivered
 from .http import HttpOptions, HttpTransport
 from .ids import event_ids, id_text
 from .loud import Episode, log
@@ -29,6 +29,7 @@ from .verdicts import OnVerdict
 WhenFull = Literal["block", "raise", "drop_newest"]
 
 EXIT_FLUSH_S: Final = 5.0
+NAME_MAX: Final = 240  # a receiver takes 256; a forked child adds 13
 
 _open: Final[set[Client]] = set()
 
@@ -51,8 +52,9 @@ class Client:
         block_timeout: float = 60.0,
         on_verdict: OnVerdict | None = None,
     ) -> None:
-        if not app:
-            raise InvalidEvent("an app name is needed")
+        for name, text in (("app", app), ("install", install or "default")):
+            if not text or len(text) > NAME_MAX or not text.isprintable():
+                raise ClientError(f"{name} is a name of 1 to {NAME_MAX} printable characters, not {text!r:.80}")
         if when_full not in ("block", "raise", "drop_newest"):
             raise ClientError(f"when_full is block, raise or drop_newest, not {when_full!r}")
         self._transport = transport

@@ -30,6 +30,8 @@ _EVENT_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _EVENT_TYPE_MAX: Final = 100
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO: Final = timedelta(microseconds=1)
+_FIRST_US: Final = -62_135_596_800_000_000
+_LAST_US: Final = 253_402_300_799_999_999
 
 
 def _scalar_of(value: Any) -> Any:
@@ -116,14 +118,18 @@ def check_event_type(name: str) -> str:
 
 
 def micros(moment: datetime | float) -> int:
-    """Microseconds since 1970 of an aware datetime or of seconds since 1970. Raises InvalidEvent."""
+    """Microseconds since 1970 of an aware datetime or of seconds since 1970, in the years 1 to 9999. Raises InvalidEvent."""
     if isinstance(moment, datetime):
         if moment.tzinfo is None:
             raise InvalidEvent("a datetime without a time zone names no moment; use datetime.now(UTC)", "/time")
-        return (moment - _EPOCH) // _MICRO
-    if isinstance(moment, bool) or not isinstance(moment, int | float) or not isfinite(moment) or not -62135596800 <= moment < 253402300800:
+        found = (moment - _EPOCH) // _MICRO
+    elif isinstance(moment, int | float) and not isinstance(moment, bool) and isfinite(moment):
+        found = int(moment // 1) * 1_000_000 + round(moment % 1 * 1_000_000)
+    else:
         raise InvalidEvent(f"{moment!r:.80} is no time; give an aware datetime or seconds since 1970", "/time")
-    return int(moment) * 1_000_000 + round(moment % 1 * 1_000_000) if moment >= 0 else round(moment * 1_000_000)
+    if not _FIRST_US <= found <= _LAST_US:
+        raise InvalidEvent(f"{moment!r:.80} lies outside the years 1 to 9999", "/time")
+    return found
 
 
 @lru_cache(64)

@@ -20,11 +20,12 @@ from .answers import Answer, Settle, Split, Wait, decide
 from .buffer import BatchLimits, Buffer
 from .encode import rfc3339
 from .errors import ClientError
-from .loud import Episode
+from .loud import Episode, log
 from .notices import Held
 from .retry import Backoff
 from .transport import Sender
 
+UNEXPECTED_PAUSE_S: Final = 1.0
 SMALLEST_BATCH: Final = 64 * 1024
 SERVER_EVENTS_MAX: Final = 10_000
 SERVER_BYTES_MAX: Final = 20 * 1024 * 1024
@@ -118,7 +119,11 @@ class HttpTransport:
             first, twins = _without_twins(batch)
             if twins:
                 buffer.postpone((held, self.batch.linger) for held in twins)
-            self._deliver(first, buffer, sender)
+            try:
+                self._deliver(first, buffer, sender)
+            except Exception:  # a fault of ours must not strand events: loud, and the same ids again
+                log.exception("unexpected, the batch is sent again")
+                buffer.postpone((held, UNEXPECTED_PAUSE_S) for held in first)
 
     def _deliver(self, batch: list[Held], buffer: Buffer, sender: Sender) -> None:
         """Until each event is settled or postponed, or the buffer has stopped."""

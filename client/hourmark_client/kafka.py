@@ -43,6 +43,7 @@ PRODUCER: Final[Mapping[str, Any]] = {
 }
 _FULL_PAUSE_S: Final = 0.05
 _POLL_S: Final = 0.1
+UNEXPECTED_PAUSE_S: Final = 1.0
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -112,19 +113,26 @@ class KafkaTransport:
         buffer = self._buffer
         assert buffer is not None
         while (batch := buffer.take()) is not None:
-            sent = SentBlock(sender)
-            refused: list[tuple[Held, Outcome]] = []
-            for event_type in list(self._waiting):
-                self._revisit(event_type, sent, refused)
-            known = self._catalog.known
-            for held in batch:
-                route = known.get(held.event_type)
-                if route is None or held.event_type in self._waiting:
-                    self._waiting.setdefault(held.event_type, []).append(held)
-                    self._catalog.ask(held.event_type)
-                else:
-                    self._produce(held, route, sent, refused)
-            buffer.settle(refused)
+            try:
+                buffer.settle(self._produce_batch(batch, SentBlock(sender)))
+            except Exception:  # a fault of ours must not strand events: loud, and the same ids again
+                log.exception("unexpected, the batch is sent again")
+                buffer.postpone((held, UNEXPECTED_PAUSE_S) for held in batch)
+
+    def _produce_batch(self, batch: list[Held], sent: SentBlock) -> list[tuple[Held, Outcome]]:
+        """Returns those refused."""
+        refused: list[tuple[Held, Outcome]] = []
+        for event_type in list(self._waiting):
+            self._revisit(event_type, sent, refused)
+        known = self._catalog.known
+        for held in batch:
+            route = known.get(held.event_type)
+            if route is None or held.event_type in self._waiting:
+                self._waiting.setdefault(held.event_type, []).append(held)
+                self._catalog.ask(held.event_type)
+            else:
+                self._produce(held, route, sent, refused)
+        return refused
 
     def _revisit(self, event_type: str, sent: SentBlock, refused: list[tuple[Held, Outcome]]) -> None:
         """Move waiting events on if it is known by now how."""

@@ -135,6 +135,8 @@ class ScriptedRegistry:
 
 
 def send(handler: BaseHTTPRequestHandler, code: int, headers: dict[str, str], body: bytes) -> None:
+    if code in (204, 304):
+        body = b""  # such answers have none, and one would be read as the start of the next
     handler.send_response(code)
     for name, value in {"Content-Length": str(len(body)), **headers}.items():
         handler.send_header(name, value)

@@ -254,6 +254,8 @@ def test_settings_are_checked() -> None:
     with pytest.raises(ClientError):
         Client(FakeTransport(), app="")
     with pytest.raises(ClientError):
+        Client(FakeTransport(), app="web", install="x" * 241)
+    with pytest.raises(ClientError):
         Client(FakeTransport(), app="x", when_full="explode")  # type: ignore[arg-type]  # the point of the test
     for url in ("localhost:80", "ftp://x", ""):
         with pytest.raises(ClientError):

@@ -113,6 +113,8 @@ def test_moments_survive(moment: datetime) -> None:
 def test_seconds_since_1970_and_faults() -> None:
     assert micros(1.5) == 1_500_000
     assert micros(0) == 0
-    for bad in (datetime(2026, 3, 1), float("nan"), 1e20, True, "2026"):  # noqa: DTZ001  # naive is the fault
+    assert micros(-1.5) == -1_500_000
+    early, late = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1))), datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-2)))
+    for bad in (datetime(2026, 3, 1), float("nan"), 1e20, True, "2026", early, late):  # noqa: DTZ001  # naive is the fault
         with pytest.raises(InvalidEvent):
             micros(bad)  # type: ignore[arg-type]  # the point of the test
