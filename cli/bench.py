@@ -17,10 +17,29 @@ def register(app: typer.Typer) -> None:
 def bench(
     stages: Annotated[list[str] | None, typer.Argument(metavar="[STAGE]...", help=f"Some of: {', '.join(STAGES)}.")] = None,
     rounds: Annotated[int, typer.Option(min=1, max=9, help="Rounds of each; the median is shown.")] = 3,
+    events: Annotated[int, typer.Option(min=0, help="Events a round; 0: each stage's own number.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Measure every stage on this machine.
 
     Events per second, CPU per event for each process, and the ratio to the bare client's loop in the same run.
     """
-    raise NotImplementedError
+    from . import measuring
+    from .addresses import home
+    from .failures import WrongInput, did_you_mean
+    from .output import console, print_json, table
+
+    for stage in stages or ():
+        if stage not in STAGES:
+            raise WrongInput(f"no stage {stage}{did_you_mean(stage, STAGES)}", remedy=f"stages are: {', '.join(STAGES)}")
+    place = home() / "bench"
+    said = console(stderr=True)
+    results = measuring.measure(stages or list(STAGES), rounds, events, place, lambda line: said.print(f"[dim]{line}[/]"))
+    files = measuring.keep(results, place)
+    if as_json:
+        print_json(results)
+        return
+    rows = [(r.stage, r.what, f"{r.events_per_s:,.0f}", r.cpu, r.ratio_text, r.rss) for r in measuring.figures(results)]
+    columns = ("stage", "", "events/s", "CPU µs per event", "of bare", "RSS MB")
+    console().print(table(columns, rows, title=f"Medians of {rounds} rounds", right=["events/s", "of bare"]))
+    console().print("\n".join(f"  {file}" for file in files))

@@ -1,0 +1,120 @@
+"""Runs the benchmarks of a checkout on servers of their own, and turns their results into one table, one JSON file and one plot."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .failures import Unreachable
+
+CHECKOUT = Path(__file__).parents[1]
+ALONE = ("end_to_end",)  # brings a whole stack of its own
+
+
+class Figure(NamedTuple):
+    """One line of the table. `cpu` and `rss` by process; `ratio`: events/s as a share of the bare loop's, None when there is none."""
+
+    stage: str
+    what: str
+    events_per_s: float
+    cpu: str
+    rss: str
+    ratio: float | None
+
+    @property
+    def ratio_text(self) -> str:
+        return "-" if self.ratio is None else f"{self.ratio:.2f}"
+
+
+def measure(stages: Sequence[str], rounds: int, events: int, place: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Stage → its result. Raises Unreachable outside a checkout, or when a server does not start."""
+    if not (CHECKOUT / "benchmarks").is_dir():
+        raise Unreachable(
+            "the benchmarks are not installed", where=str(CHECKOUT), remedy="run `hourmark bench` from a checkout of hourmark"
+        )
+    from local.kafka import KafkaServer
+    from local.redis import RedisServer
+
+    sys.path.insert(0, str(CHECKOUT))
+    results: dict[str, Any] = {}
+    servers = (KafkaServer(place / "kafka"), RedisServer(place / "valkey"))
+    single = [stage for stage in stages if stage not in ALONE]
+    try:
+        if single:
+            tell("starting Kafka and Valkey")
+            for server in servers:
+                server.start()
+        offered: dict[str, Any] = {"kafka": servers[0].bootstrap, "redis_url": servers[1].url, "rounds": rounds} | (
+            {"events": events} if events else {}
+        )
+        for stage in single:
+            tell(f"measuring {stage}, {rounds} rounds")
+            results[stage] = _run(stage, offered)
+    finally:
+        for server in servers:
+            server.stop()
+    for stage in stages:
+        if stage in ALONE:
+            tell(f"measuring {stage}, {rounds} rounds")
+            results[stage] = _run(stage, offered)
+    return results
+
+
+def _run(stage: str, offered: dict[str, Any]) -> Any:
+    """A benchmark's `main` with those of the offered arguments that it takes."""
+    main = importlib.import_module(f"benchmarks.{stage}").main
+    taken = inspect.signature(main).parameters
+    return main(**{name: value for name, value in offered.items() if name in taken})
+
+
+def figures(results: dict[str, Any]) -> Iterator[Figure]:
+    """One line per measured way and one for each bare loop."""
+    for stage, result in results.items():
+        bare = result.get("bare") or {}
+        for what, measured in result.items():
+            if isinstance(measured, dict) and "events_per_s" in measured:
+                ratio = measured["events_per_s"] / bare["events_per_s"] if bare and what != "bare" else None
+                yield Figure(stage, what, measured["events_per_s"], _by_process(measured, "_us"), _by_process(measured, "rss_mb"), ratio)
+
+
+def _by_process(measured: dict[str, float], ending: str) -> str:
+    """`kafka 0.9, worker 5.2` from the entries `kafka_us_per_event`, `worker_us`; the one without a process stands alone."""
+    named = {key.removesuffix("_per_event"): value for key, value in measured.items()}
+    found = {key.removesuffix(ending).rstrip("_"): value for key, value in named.items() if key.endswith(ending)}
+    total = found.pop("cpu", None)
+    parts = [f"{name} {value:,.1f}".strip() if ending == "_us" else f"{name} {value:,.0f}".strip() for name, value in found.items()]
+    return ", ".join([f"{total:.1f}"] * (total is not None) + parts)
+
+
+def keep(results: dict[str, Any], place: Path) -> list[Path]:
+    """Write the results and their picture; returns the files."""
+    place.mkdir(parents=True, exist_ok=True)
+    stem = f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}"
+    document, picture = place / f"{stem}.json", place / f"{stem}.png"
+    document.write_text(json.dumps(results, indent=1) + "\n")
+    _draw(list(figures(results)), picture)
+    return [document, picture]
+
+
+def _draw(rows: list[Figure], file: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.5 * len(rows)), layout="constrained")
+    names = [f"{row.stage}: {row.what}" for row in rows]
+    bars = axes.barh(names, [row.events_per_s for row in rows], color=["#c4c4c4" if row.what == "bare" else "#2563a8" for row in rows])
+    axes.bar_label(bars, [f"{row.events_per_s:,.0f}" for row in rows], padding=4)
+    axes.set_xlabel("events per second, median (grey: the bare client's loop)")
+    axes.margins(x=0.15)
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, dpi=130)
+    pyplot.close(figure)
