@@ -89,7 +89,7 @@ def _by_process(measured: dict[str, float], ending: str) -> str:
     found = {key.removesuffix(ending).rstrip("_"): value for key, value in named.items() if key.endswith(ending)}
     total = found.pop("cpu", None)
     parts = [f"{name} {value:,.1f}".strip() if ending == "_us" else f"{name} {value:,.0f}".strip() for name, value in found.items()]
-    return ", ".join([f"{total:.1f}"] * (total is not None) + parts)
+    return ", ".join(parts if total is None else [f"{total:.1f}", *parts])
 
 
 def keep(results: dict[str, Any], place: Path) -> list[Path]:
