@@ -1,0 +1,170 @@
+"""The receiver as an object: `async with Receiver(settings) as receiver` serves at `receiver.url`. Owns the routes, the start and the stop.
+
+Order of a stop: take no new connection, answer what was accepted, wait for Kafka, then leave. Several receivers share one port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import time
+from types import TracebackType
+from typing import Final
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from hourmark.control import ControlTail
+from hourmark.errors import BrokerUnavailable, InvariantBroken, PlatformError, QuotaExceeded, Unavailable
+from hourmark.metrics import MetricsPage, listen_address, render
+from hourmark.runtime import until_signal
+
+from .answer import failure
+from .body import read_body
+from .budget import Reading
+from .catalogue import Catalogue, Tail
+from .errors import Refused
+from .intake import Intake
+from .keys import authorize
+from .lookup import Lookup
+from .measures import BODY_BYTES, INFLIGHT, READING, REFUSALS, REQUESTS
+from .publisher import KafkaPublisher, Publisher
+from .settings import Settings
+
+log = structlog.get_logger()
+
+EVENTS_PATH: Final = "/v1/events"
+_JSON: Final = "application/json"
+_GET: Final = ("GET", "HEAD")
+
+
+class Receiver:
+    """One receiver. `tail` and `publisher` are Kafka's unless given; both are started and closed here."""
+
+    def __init__(self, settings: Settings, *, tail: Tail | None = None, publisher: Publisher | None = None) -> None:
+        self.settings = settings
+        self.url = ""
+        self.broken = asyncio.Event()
+        self.tail: Tail = tail if tail is not None else ControlTail(settings, "receiver")
+        self.publisher: Publisher = publisher if publisher is not None else KafkaPublisher(settings, self.broken.set)
+        self.lookup = Lookup(settings.registry_url, self.tail.offer)
+        self.reading = Reading(settings.inflight_bytes)
+        self.intake = Intake(settings, Catalogue(lambda: self.tail.snapshot), self.lookup, self.publisher)
+        self._ok = REQUESTS.labels("200")
+        self._runner: web.ServerRunner | None = None
+        self._page: MetricsPage | None = None
+
+    async def __aenter__(self) -> Receiver:
+        settings = self.settings
+        server = web.Server(self._serve, access_log=None, auto_decompress=False, keepalive_timeout=75.0)
+        self._runner = web.ServerRunner(server, shutdown_timeout=settings.stop_s)
+        await self._runner.setup()
+        host, port = listen_address(settings.listen)
+        try:
+            await web.TCPSite(self._runner, host, port, reuse_port=True, backlog=1024).start()
+        except OSError as exc:
+            await self._runner.cleanup()
+            raise Unavailable(f"cannot listen on {settings.listen}: {exc.strerror}") from exc
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        self.publisher.start()
+        self.tail.start()
+        self._page = MetricsPage(settings, self.not_ready)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        deadline = time.monotonic() + self.settings.stop_s
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self.publisher.close(max(0.5, deadline - time.monotonic()))
+        await self.lookup.close()
+        await asyncio.to_thread(self.tail.close)
+        if self._page is not None:
+            self._page.close()
+
+    def not_ready(self) -> str | None:
+        """Why this process should get no requests now; None when it should."""
+        reason = self.publisher.not_ready()
+        if reason is None and not self.tail.snapshot.keys:
+            return "no write key is known yet"
+        return reason
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            if request.path == EVENTS_PATH:
+                return await self._events(request)
+            return self._aside(request)
+        except Refused as exc:
+            return self._refuse(exc.status, exc, exc.headers, close=exc.close)
+        except Unavailable as exc:
+            retry_after = {"Retry-After": str(max(1, math.ceil(exc.retry_after)))}
+            return self._refuse(429 if isinstance(exc, QuotaExceeded) else 503, exc, retry_after)
+        except InvariantBroken as exc:
+            log.error("stopping", code=exc.code, message=exc.message)
+            self.broken.set()
+            return self._refuse(500, exc, {})
+
+    async def _events(self, request: web.BaseRequest) -> web.Response:
+        if request.method != "POST":
+            raise Refused(405, "method_not_allowed", f"{EVENTS_PATH} takes POST", Allow="POST")
+        key = authorize(request.headers.get("Authorization"), self.tail.snapshot)
+        refusal = self._refusal()
+        if refusal is not None:
+            raise refusal
+        body = await read_body(request, self.settings, self.reading)
+        answer = await self.intake.take(body, key)
+        self._ok.inc()
+        BODY_BYTES.inc(len(body))
+        return web.Response(body=answer, content_type=_JSON)
+
+    def _refusal(self) -> Unavailable | None:
+        """Why nothing can be accepted now, found out before anything is read."""
+        if self.publisher.broken is not None:
+            return BrokerUnavailable("this receiver is stopping", retry_after=1.0)
+        return self.publisher.refusal() or self.intake.full()
+
+    def _aside(self, request: web.BaseRequest) -> web.Response:
+        if request.path not in ("/healthz", "/readyz", "/metrics"):
+            raise Refused(404, "not_found", f"here are {EVENTS_PATH} /healthz /readyz /metrics")
+        if request.method not in _GET:
+            raise Refused(405, "method_not_allowed", f"{request.path} takes GET", Allow="GET, HEAD")
+        if request.path == "/metrics":
+            for tier, used in self.intake.budget.used.items():
+                INFLIGHT.labels(tier).set(used)
+            READING.set(self.reading.used)
+            body, kind = render()
+            return web.Response(body=body, headers={"Content-Type": kind})
+        reason = self.not_ready() if request.path == "/readyz" else None
+        if reason is not None:
+            return web.json_response({"status": "not ready", "reason": reason}, status=503, headers={"Retry-After": "1"})
+        return web.json_response({"status": "ok"})
+
+    def _refuse(self, status: int, error: PlatformError, headers: dict[str, str], *, close: bool = False) -> web.Response:
+        REFUSALS.labels(error.code).inc()
+        REQUESTS.labels(str(status)).inc()
+        response = web.Response(status=status, body=failure(error), content_type=_JSON, headers=headers)
+        if close:
+            response.force_close()
+        return response
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises InvariantBroken when the process must not go on."""
+    async with Receiver(settings) as receiver:
+        log.info("receiving", url=receiver.url)
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)  # a batch makes thousands of objects that live for milliseconds
+        stopped = asyncio.ensure_future(until_signal())
+        broken = asyncio.ensure_future(receiver.broken.wait())
+        await asyncio.wait((stopped, broken), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        broken.cancel()
+        log.info("stopping")
+    if receiver.broken.is_set():
+        raise receiver.publisher.broken or InvariantBroken("the receiver cannot go on")
+
+
+def main(settings: Settings) -> None:
+    uvloop.run(serve(settings))

@@ -1,0 +1,98 @@
+"""What the receiver knows of an event type when an event arrives: its declaration and its compiled codec, or why not.
+
+Follows the tail's snapshot without being told: a new snapshot is another object. Codecs are compiled at first use and kept by schema id,
+so that ten thousand declared types cost nothing until their events come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import structlog
+
+from hourmark.errors import BlockedEventType, InvariantBroken, SdkNotBound
+from hourmark.schemas import Entry, EventType, Snapshot
+from hourmark.topics import raw_topic
+
+from .codec import Codec
+from .measures import TypeMeasures
+
+log = structlog.get_logger()
+
+LIVE: Final = ("active", "deprecated")
+
+
+class Tail(Protocol):
+    """Where snapshots come from: hourmark.control.ControlTail, or a fixed one in tests. `offer` takes what the registry told meanwhile."""
+
+    snapshot: Snapshot
+
+    def start(self) -> Any: ...
+    def close(self) -> None: ...
+    def offer(self, changes: list[tuple[str, Entry | None]]) -> None: ...
+
+
+class Plan:
+    """How events of one type are treated; valid as long as its snapshot."""
+
+    __slots__ = ("codec", "event_type", "key", "measures", "name", "partitions", "tier", "topic")
+
+    def __init__(self, entry: EventType, codec: Codec) -> None:
+        self.event_type = entry
+        self.name, self.tier, self.key, self.partitions = entry.event, entry.tier, entry.key, entry.partitions
+        self.topic = raw_topic(entry.event)
+        self.codec = codec
+        self.measures = TypeMeasures(entry.event)
+
+    def admit(self, sdk: str) -> None:
+        """Raises BlockedEventType or SdkNotBound."""
+        if self.event_type.lifecycle == "blocked":
+            raise BlockedEventType(f"{self.name} is blocked by its owner")
+        if not self.event_type.admits_sdk(sdk):
+            raise SdkNotBound(f"the SDK {sdk!r} may not send {self.name}; bound are {', '.join(self.event_type.sdks)}"[:300])
+
+
+class Catalogue:
+    """Plans by event type, for the snapshot of now."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+        self._seen: Snapshot | None = None
+        self._plans: dict[str, Plan] = {}
+        self._codecs: dict[int, Codec] = {}
+        self._unusable: dict[int, InvariantBroken] = {}
+
+    def plan(self, event_type: str) -> Plan | None:
+        """None: no such type is declared, or it is a draft. Raises InvariantBroken when its schema cannot be used."""
+        snapshot = self._snapshot()
+        if snapshot is not self._seen:
+            self._seen, self._plans = snapshot, {}
+        found = self._plans.get(event_type)
+        if found is not None:
+            return found
+        entry = snapshot.types.get(event_type)
+        if entry is None or (entry.lifecycle not in LIVE and entry.lifecycle != "blocked"):
+            return None
+        codec = self._codec(entry, snapshot)
+        if codec is None:
+            return None
+        found = self._plans[event_type] = Plan(entry, codec)
+        return found
+
+    def _codec(self, entry: EventType, snapshot: Snapshot) -> Codec | None:
+        codec = self._codecs.get(entry.schema_id)
+        if codec is not None:
+            return codec
+        if entry.schema_id in self._unusable:
+            raise self._unusable[entry.schema_id]
+        schema = snapshot.schemas.get(entry.schema_id)
+        if schema is None:
+            return None  # the type overtook its schema: unknown until it is here
+        try:
+            codec = self._codecs[entry.schema_id] = Codec(schema)
+        except InvariantBroken as exc:
+            self._unusable[entry.schema_id] = exc
+            log.error("a wire schema cannot be used; its events are answered `retry`", event_type=entry.event, error=exc.message)
+            raise
+        return codec

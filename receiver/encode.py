@@ -1,0 +1,91 @@
+"""Events of one type, encoded: whatever does not fit the declaration becomes a fault, the rest goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from hourmark.errors import EventTooLarge, InvalidEnvelope, Rejected, SchemaMismatch
+from hourmark.topics import partition_of
+
+from .catalogue import Plan
+from .codec import VALUE_MAX
+from .envelope import Batch
+from .logical import MAX_MICROS, MIN_MICROS, micros_of
+
+Fault = Callable[[int, Rejected], None]
+Head = tuple[bytes, int, int | None, int]
+
+
+class Encoded(NamedTuple):
+    """Parallel lists: position in the request, value, key and partition of each event that can be stored."""
+
+    indexes: list[int]
+    values: list[bytes]
+    keys: list[bytes]
+    partitions: list[int]
+
+
+def encode(batch: Batch, plan: Plan, indexes: Sequence[int], common: bytes, fault: Fault) -> Encoded:
+    """`common`: the sender's fields as codec.sender_bytes gives them. Whatever cannot be stored goes to `fault`."""
+    events, ids, read = batch.events, batch.ids, plan.codec.read
+    kept: list[int] = []
+    heads: list[Head] = []
+    payloads: list[dict[str, Any]] = []
+    for index in indexes:
+        event = events[index]
+        assert event is not None  # groups hold events without a fault only
+        try:
+            payload = read(event.payload)
+        except SchemaMismatch as exc:
+            fault(index, exc)
+            continue
+        heads.append((ids[index], micros_of(event.time), event.seq, event.attempt))
+        payloads.append(payload)
+        kept.append(index)
+    if heads and not (min(head[1] for head in heads) >= MIN_MICROS and max(head[1] for head in heads) <= MAX_MICROS):
+        kept, heads, payloads = _within_years(fault, kept, heads, payloads)
+    try:
+        values = plan.codec.write(common, heads, payloads)
+    except Exception:  # one of them is more than fastavro can write: find it, the others go on
+        kept, heads, payloads = _writable(fault, plan, kept, heads, payloads)
+        values = plan.codec.write(common, heads, payloads)
+    keys = [head[0] for head in heads] if plan.key is None else [str(payload[plan.key]).encode() for payload in payloads]
+    if values and max(map(len, values)) > VALUE_MAX:
+        kept, values, keys = _small(fault, kept, values, keys)
+    count = plan.partitions
+    return Encoded(kept, values, keys, [partition_of(key, count) for key in keys])
+
+
+Parts = tuple[list[int], list[Head], list[dict[str, Any]]]
+
+
+def _within_years(fault: Fault, kept: list[int], heads: list[Head], payloads: list[dict[str, Any]]) -> Parts:
+    good = []
+    for position, (index, head) in enumerate(zip(kept, heads, strict=True)):
+        if MIN_MICROS <= head[1] <= MAX_MICROS:
+            good.append(position)
+        else:
+            fault(index, InvalidEnvelope("the time lies outside the years 1 to 9999", path="/time"))
+    return [kept[p] for p in good], [heads[p] for p in good], [payloads[p] for p in good]
+
+
+def _writable(fault: Fault, plan: Plan, kept: list[int], heads: list[Head], payloads: list[dict[str, Any]]) -> Parts:
+    good = []
+    for position, (index, payload) in enumerate(zip(kept, payloads, strict=True)):
+        try:
+            plan.codec.check(payload)
+            good.append(position)
+        except SchemaMismatch as exc:
+            fault(index, exc)
+    return [kept[p] for p in good], [heads[p] for p in good], [payloads[p] for p in good]
+
+
+def _small(fault: Fault, kept: list[int], values: list[bytes], keys: list[bytes]) -> tuple[list[int], list[bytes], list[bytes]]:
+    good = []
+    for position, (index, value) in enumerate(zip(kept, values, strict=True)):
+        if len(value) <= VALUE_MAX:
+            good.append(position)
+        else:
+            fault(index, EventTooLarge(f"encoded, the event has {len(value)} bytes; at most {VALUE_MAX} are taken"))
+    return [kept[p] for p in good], [values[p] for p in good], [keys[p] for p in good]

@@ -1,0 +1,55 @@
+"""Who sends: the write key of a request, and the quota it may use up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from hourmark.errors import QuotaExceeded
+from hourmark.schemas import Snapshot, WriteKey, token_digest
+
+from .errors import Refused
+
+BURST_S = 2.0
+
+
+def authorize(header: str | None, snapshot: Snapshot) -> WriteKey:
+    """The key of `Authorization: Bearer <write key>` (scheme in any case). Raises Refused with 401."""
+    scheme, _, token = (header or "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Refused(401, "unauthorized", "send the header Authorization: Bearer <write key>", WWW_Authenticate="Bearer")
+    key = snapshot.keys.get(token_digest(token.strip()))
+    if key is None:
+        raise Refused(401, "unauthorized", "this write key is not known", WWW_Authenticate="Bearer")
+    return key
+
+
+def check_types(key: WriteKey, types: Iterable[str]) -> None:
+    """Raises Refused with 403 when the key may not send one of them: a wrong key is the sender's set-up, not one event's fault."""
+    if "*" in key.types:
+        return
+    barred = sorted({name for name in types if not key.may_send(name)})
+    if barred:
+        raise Refused(403, "key_not_allowed", f"the write key {key.name!r} may not send {', '.join(barred[:20])}")
+
+
+class Quota:
+    """A token bucket per write key, in events: `rate` a second, a burst of two seconds. Rate 0: no quota."""
+
+    def __init__(self, rate: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._now = rate, now
+        self._levels: dict[str, tuple[float, float]] = {}
+
+    def take(self, key: WriteKey, events: int) -> None:
+        """Raises QuotaExceeded with the seconds until there is room. A batch above the burst passes when the bucket is full."""
+        if not self._rate:
+            return
+        now, burst = self._now(), self._rate * BURST_S
+        level, at = self._levels.get(key.name, (burst, now))
+        level = min(burst, level + (now - at) * self._rate)
+        needed = min(float(events), burst)
+        if level < needed:
+            wait = (needed - level) / self._rate
+            self._levels[key.name] = (level, now)
+            raise QuotaExceeded(f"the write key {key.name!r} may send {self._rate:g} events a second", retry_after=max(0.1, wait))
+        self._levels[key.name] = (level - events, now)

@@ -1,0 +1,234 @@
+"""The edge to Kafka: records out, acknowledgements back, and whether Kafka answers at all.
+
+The event loop itself polls for delivery reports, every millisecond while some are awaited: a thread of its own would have to fight for the
+interpreter's lock at each report. Nothing here blocks. Records of one partition are stored in the order of `publish`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, Protocol
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from hourmark.errors import BrokerUnavailable, InvariantBroken, PlatformError
+from hourmark.kafka import producer_config, translate
+from hourmark.runtime import node_name
+from hourmark.topics import NODES
+
+from .settings import Settings
+
+log = structlog.get_logger()
+
+ANY_PARTITION: Final = -1
+RETRY_AFTER_S: Final = 2.0
+_POLL_S: Final = 0.001
+_IDLE_S: Final = 0.2
+_IMPATIENT_S: Final = 1.0  # without an answer for so long while records wait, ask with a probe
+
+Headers = list[tuple[str, str | bytes | None]]
+Record = tuple[str, bytes, bytes | None, int, Headers | None]  # topic, value, key, partition, headers
+
+
+class Delivery:
+    """What became of the records of one `publish`, by their position there."""
+
+    __slots__ = ("_done", "append_ms", "failure", "left", "offsets", "started")
+
+    def __init__(self, count: int, done: Callable[[Delivery], None]) -> None:
+        self.offsets = [-1] * count  # -1: not stored, as far as is known
+        self.append_ms = [0] * count  # the broker's LogAppendTime
+        self.failure: PlatformError | None = None
+        self.left = count
+        self.started = time.perf_counter()
+        self._done = done
+
+    def stored(self, index: int, offset: int, append_ms: int) -> None:
+        self.offsets[index] = offset
+        self.append_ms[index] = append_ms
+        self.left -= 1
+        if not self.left:
+            self._done(self)
+
+    def failed(self, failure: PlatformError) -> None:
+        self.failure = failure
+        self.left -= 1
+        if not self.left:
+            self._done(self)
+
+
+class Publisher(Protocol):
+    """Where events go. All calls come from the event loop.
+
+    `publish` returns at once; its future has a Delivery when every record is acknowledged by all replicas or given up (never an exception).
+    `refusal` is why nothing should be accepted now, `not_ready` why this process should get no traffic. `broken` is set once, when the
+    producer can never work again. `close` waits for what is on its way, at most `timeout` seconds.
+    """
+
+    broken: InvariantBroken | None
+
+    def start(self) -> None: ...
+    def publish(self, records: Sequence[Record]) -> asyncio.Future[Delivery]: ...
+    def refusal(self) -> BrokerUnavailable | None: ...
+    def not_ready(self) -> str | None: ...
+    async def close(self, timeout: float) -> None: ...
+
+
+class KafkaPublisher:
+    """One idempotent producer. It counts as away when a test record has waited for `broker_down_s` and nothing else was acknowledged."""
+
+    def __init__(self, settings: Settings, on_broken: Callable[[], None] = lambda: None) -> None:
+        self.broken: InvariantBroken | None = None
+        self._on_broken = on_broken
+        self._settings = settings
+        self._probe_key = f"{node_name(settings, 'receiver')}:probe".encode()
+        self._outstanding = 0
+        self._last_answer = 0.0  # time.monotonic() of the newest acknowledgement
+        self._waiting_since = 0.0  # when the oldest probe without an answer left; 0: none
+        self._probing = self._told = self._heard = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._closed = False
+        self._producer = Producer(_config(settings, self._troubled))
+
+    def start(self) -> None:
+        """Begin to poll and to probe. Call it in the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._poll()
+
+    def publish(self, records: Sequence[Record]) -> asyncio.Future[Delivery]:
+        future: asyncio.Future[Delivery] = self._loop.create_future()
+        delivery = Delivery(len(records), partial(_resolve, future))
+        if not records:
+            future.set_result(delivery)
+            return future
+        if not self._outstanding and self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(_POLL_S, self._poll)
+        self._outstanding += len(records)
+        produce, report = self._producer.produce, self._report
+        for index, (topic, value, key, partition, headers) in enumerate(records):
+            try:
+                if headers is None:
+                    produce(topic, value, key, partition, partial(report, delivery, index))
+                else:
+                    produce(topic, value, key, partition, partial(report, delivery, index), headers=headers)
+            except (BufferError, KafkaException) as exc:
+                self._failed(delivery, exc)
+        return future
+
+    def refusal(self) -> BrokerUnavailable | None:
+        if self._waiting_since and time.monotonic() - self._waiting_since > self._settings.broker_down_s:
+            return BrokerUnavailable("Kafka does not answer", retry_after=RETRY_AFTER_S)
+        return None
+
+    def not_ready(self) -> str | None:
+        if self.broken is not None:
+            return self.broken.message
+        if not self._last_answer:
+            return "Kafka has not acknowledged a record yet"
+        return "Kafka does not answer" if self.refusal() is not None else None
+
+    async def close(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while self._outstanding and time.monotonic() < deadline:  # noqa: ASYNC110  an event set per record would cost the data path
+            await asyncio.sleep(0.005)
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        left = max(0.0, deadline - time.monotonic())
+        await asyncio.to_thread(self._producer.flush, min(left, 1.0))
+
+    def _report(self, delivery: Delivery, index: int, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failed(delivery, error)
+            return
+        self._outstanding -= 1
+        self._heard = True
+        delivery.stored(index, message.offset(), message.timestamp()[1])  # type: ignore[arg-type]  # a stored record has an offset
+
+    def _failed(self, delivery: Delivery, error: KafkaError | KafkaException | BufferError) -> None:
+        self._outstanding -= 1
+        if isinstance(error, BufferError):
+            delivery.failed(BrokerUnavailable(f"the Kafka client's queue is full: {error}", retry_after=RETRY_AFTER_S))
+            return
+        failure = translate(error, "storing an event")
+        if isinstance(failure, InvariantBroken):
+            self._break(failure)
+        delivery.failed(failure)
+
+    def _break(self, failure: InvariantBroken) -> None:
+        if self.broken is None:
+            self.broken = failure
+            log.error("the producer can never work again, stopping", error=failure.message)
+            self._on_broken()
+
+    def _poll(self) -> None:
+        if self._closed:
+            return
+        self._producer.poll(0)
+        if self._heard:
+            self._heard = False
+            self._answered()
+        else:
+            self._probe_if_silent()
+        self._timer = self._loop.call_later(_POLL_S if self._outstanding else _IDLE_S, self._poll)
+
+    def _answered(self) -> None:
+        self._last_answer, self._waiting_since = time.monotonic(), 0.0
+        if self._told:
+            self._told = False
+            log.info("Kafka answers again")
+
+    def _probe_if_silent(self) -> None:
+        """A null record under a key of our own on hourmark.nodes: compaction keeps none of them."""
+        now = time.monotonic()
+        patience = _IMPATIENT_S if self._outstanding or self._waiting_since else self._settings.probe_s
+        if self._waiting_since and not self._told and self.refusal() is not None:
+            self._told = True
+            log.warning("Kafka does not answer, refusing requests", waiting_s=round(now - self._waiting_since, 1))
+        if self._probing or now - self._last_answer < patience:
+            return
+        self._probing = True
+        self._waiting_since = self._waiting_since or now
+        try:
+            self._producer.produce(NODES, None, self._probe_key, ANY_PARTITION, self._probed)
+        except (BufferError, KafkaException) as exc:
+            self._probing = False
+            log.warning("cannot probe Kafka", error=str(exc))
+
+    def _probed(self, error: KafkaError | None, _message: Message) -> None:
+        self._probing = False
+        if error is None:
+            self._answered()
+        elif error.fatal():
+            self._break(InvariantBroken(f"the producer: {error.str()}"))
+
+    def _troubled(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._break(InvariantBroken(f"the producer: {error.str()}"))
+        else:
+            self._last_answer = min(self._last_answer, time.monotonic() - self._settings.probe_s)  # probe at once
+
+
+def _resolve(future: asyncio.Future[Delivery], delivery: Delivery) -> None:
+    if not future.done():
+        future.set_result(delivery)
+
+
+def _config(settings: Settings, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
+    config = producer_config(
+        settings,
+        linger_ms=settings.linger_ms,
+        compression_type=settings.compression,
+        delivery_timeout_ms=int(settings.delivery_s * 1000),
+        message_max_bytes=9 * 1024 * 1024,
+        queue_buffering_max_messages=10_000_000,  # the budget bounds bytes; a count must never refuse before it
+        queue_buffering_max_kbytes=max(1 << 20, settings.inflight_bytes // 256),
+        topic_metadata_refresh_interval_ms=15_000,
+    )
+    return {**config, "error_cb": on_error}

@@ -1,0 +1,286 @@
+"""One request on its way: which event became which record, and what to answer for it when the records are settled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw
+
+from hourmark.errors import BrokerUnavailable, InvalidEnvelope, Overloaded, Rejected, Unavailable
+from hourmark.hours import Hours
+from hourmark.rejects import Reject, reject_headers
+from hourmark.topics import PARKED, PLATFORM_PARTITIONS, REJECTED, Tier, partition_of
+
+from . import answer
+from .budget import RETRY_AFTER_S, Budget
+from .catalogue import Plan
+from .encode import Encoded
+from .envelope import Batch, Event
+from .measures import ACK_SECONDS, ACKED, COPIES, EVENTS, REJECTED_EVENTS, RETRIES, UNKNOWN
+from .publisher import RETRY_AFTER_S as BROKER_RETRY_S
+from .publisher import Delivery, Headers, Record
+
+REJECT_MAX = 6 * 1024 * 1024  # of an event that is much too large only the start is kept
+PARKED_HEADER = "hm-parked"
+
+
+class _Stored(NamedTuple):
+    plan: Plan
+    first: int  # position of the first record
+    indexes: Sequence[int]
+    partitions: Sequence[int]
+    size: int
+
+
+class _Refused(NamedTuple):
+    """Faults with their records on `rejected`, or events on `parked` (error None)."""
+
+    first: int
+    indexes: Sequence[int]
+    partitions: Sequence[int]
+    errors: Sequence[Rejected | None]
+
+
+class Work:
+    """Filled by intake.py and encode.py (`fault`, `retry_all`, `store`, `park`, `reject`), then published, then asked for its `answer`."""
+
+    def __init__(self, batch: Batch, hours: Hours, now: Callable[[], float]) -> None:
+        self.batch = batch
+        self.records: list[Record] = []
+        self._hours, self._now = hours, now
+        self._faults: dict[int, tuple[str, Rejected]] = {index: (f.event_type, f.error) for index, f in batch.faults.items()}
+        self._retries: dict[int, Unavailable] = {}
+        self._stored: list[_Stored] = []
+        self._refused: list[_Refused] = []
+        self._reserved: list[tuple[Tier, int]] = []
+        self._raws: list[Raw] | None = None
+        self._copies = _copies(batch) if len(set(batch.ids)) < len(batch.ids) else {}
+
+    def groups(self) -> dict[str, list[int]]:
+        """Positions of the events by type, without faults and copies."""
+        found: dict[str, list[int]] = {}
+        copies = self._copies
+        for index, event in enumerate(self.batch.events):
+            if event is not None and index not in copies:
+                indexes = found.get(event.type)
+                if indexes is None:
+                    indexes = found[event.type] = []
+                indexes.append(index)
+        return found
+
+    def raws(self) -> list[Raw]:
+        if self._raws is None:
+            self._raws = self.batch.raws()
+        return self._raws
+
+    def settled(self, index: int) -> bool:
+        return index in self._faults
+
+    def fault(self, index: int, error: Rejected) -> None:
+        event = self.batch.events[index]
+        self._faults[index] = (event.type if event is not None else "", error)
+
+    def fault_all(self, indexes: Sequence[int], error: Rejected) -> None:
+        for index in indexes:
+            self.fault(index, error)
+
+    def retry_all(self, indexes: Sequence[int], error: Unavailable) -> None:
+        self._retries.update(dict.fromkeys(indexes, error))
+
+    def store(self, plan: Plan, encoded: Encoded, budget: Budget) -> None:
+        """Events for their raw topic, if their tier has room for all of them."""
+        size = sum(map(len, encoded.values))
+        if not self._reserve(plan.tier, size, encoded.indexes, budget):
+            return
+        self._stored.append(_Stored(plan, len(self.records), encoded.indexes, encoded.partitions, size))
+        topic = plan.topic
+        self.records += [
+            (topic, value, key, partition, None)
+            for value, key, partition in zip(encoded.values, encoded.keys, encoded.partitions, strict=True)
+        ]
+
+    def park(self, indexes: Sequence[int], budget: Budget) -> None:
+        """Events of a type that nobody has declared yet: kept as they came, with what their envelope says."""
+        raws, sender = self.raws(), self.batch.sender
+        kept: list[int] = []
+        records: list[Record] = []
+        envelope = msgspec.json.encode(sender._asdict())
+        for index in indexes:
+            raw, event = raws[index], self.batch.events[index]
+            try:
+                msgspec.json.decode(raw)  # a payload is only skipped over until its schema is known
+            except (msgspec.DecodeError, RecursionError, UnicodeError) as exc:
+                self.fault(index, InvalidEnvelope(f"the event is not readable: {exc}"))
+                continue
+            value = b'{"envelope":%b,"event":%b}' % (envelope, bytes(raw))
+            kept.append(index)
+            headers: Headers = [(PARKED_HEADER, (event.type if event else "").encode())]
+            records.append((PARKED, value, self.batch.ids[index], *_spread(PARKED, self.batch.ids[index]), headers))
+        self._add_refused(kept, records, [None] * len(kept), budget)
+
+    def reject(self, budget: Budget) -> None:
+        """All faults, with the event's own bytes, for the rejected topic."""
+        if not self._faults:
+            return
+        raws, at = self.raws(), int(self._now() * 1000)
+        records: list[Record] = []
+        errors: list[Rejected] = []
+        indexes = [index for index in self._faults if index not in self._copies]
+        for index in indexes:
+            event_type, error = self._faults[index]
+            errors.append(error)
+            event_id = self._id(index)
+            headers: Headers = list(reject_headers(self._reject(event_type, error, event_id, at)))
+            raw = bytes(raws[index])[:REJECT_MAX]
+            records.append((REJECTED, raw, event_id or None, *_spread(REJECTED, event_id), headers))
+        self._add_refused(indexes, records, errors, budget)
+
+    def refuse_if_nothing_accepted(self) -> None:
+        """Raises the first reason when every event would have to be sent again: then the request is refused as a whole."""
+        if not self.records and self._retries:
+            raise next(iter(self._retries.values()))
+
+    def release(self, budget: Budget) -> None:
+        for tier, size in self._reserved:
+            budget.release(tier, size)
+
+    def answer(self, delivery: Delivery) -> bytes:
+        """The body of the answer, once all records are settled. Counts what was done."""
+        verdicts = [""] * len(self.batch.events)
+        failure = delivery.failure
+        if not isinstance(failure, Unavailable):
+            failure = BrokerUnavailable("Kafka has not stored the event", retry_after=BROKER_RETRY_S)
+        again = answer.retry(failure)
+        lost = 0
+        for part in self._stored:
+            lost += self._answer_stored(part, delivery, verdicts, again)
+        for refused in self._refused:
+            lost += self._answer_refused(refused, delivery, verdicts, again)
+        if lost:
+            RETRIES.labels(failure.code).inc(lost)
+        for index, error in self._retries.items():
+            verdicts[index] = answer.retry(error)
+            RETRIES.labels(error.code).inc()
+        ACK_SECONDS.observe(time.perf_counter() - delivery.started)
+        return answer.results(self._entries(verdicts))
+
+    def _answer_stored(self, part: _Stored, delivery: Delivery, verdicts: list[str], again: str) -> int:
+        end = part.first + len(part.indexes)
+        offsets, notes = delivery.offsets[part.first : end], self._notes()
+        for index, partition, offset in zip(part.indexes, part.partitions, offsets, strict=True):
+            if offset >= 0:
+                verdicts[index] = f'{{"verdict":"stored","partition":{partition},"offset":{offset}}}'
+            else:
+                verdicts[index] = again
+        for index in notes:
+            if index in part.indexes:
+                verdicts[index] = verdicts[index].replace("}", answer.NOTE + "}") if '"stored"' in verdicts[index] else verdicts[index]
+        lost = sum(1 for offset in offsets if offset < 0) if min(offsets) < 0 else 0
+        part.plan.measures.stored.inc(len(offsets) - lost)
+        part.plan.measures.bytes.inc(part.size)
+        self._count_acked(part, offsets, delivery.append_ms[part.first : end])
+        return lost
+
+    def _count_acked(self, part: _Stored, offsets: list[int], append_ms: list[int]) -> None:
+        """By append hour: nearly always one and the same for the whole request."""
+        hours = self._hours
+        low, high = hours.of(min(append_ms)), hours.of(max(append_ms))
+        if low == high and min(offsets) >= 0:
+            ACKED.add(low, part.plan.name, part.partitions)
+            return
+        for partition, offset, moment in zip(part.partitions, offsets, append_ms, strict=True):
+            if offset >= 0:
+                ACKED.add(hours.of(moment), part.plan.name, (partition,))
+
+    def _answer_refused(self, part: _Refused, delivery: Delivery, verdicts: list[str], again: str) -> int:
+        lost = 0
+        for position, (index, partition, error) in enumerate(zip(part.indexes, part.partitions, part.errors, strict=True), part.first):
+            offset = delivery.offsets[position]
+            if offset < 0:
+                verdicts[index], lost = again, lost + 1
+            elif error is None:
+                verdicts[index] = answer.parked(partition, offset)
+                EVENTS.labels(UNKNOWN, "parked").inc()
+            else:
+                verdicts[index] = answer.rejected(error)
+                REJECTED_EVENTS.labels(error.code).inc()
+        return lost
+
+    def _entries(self, verdicts: list[str]) -> list[str]:
+        """`"<id>":<verdict>`, keyed by the id as it was sent; `#<position>` where there is none that can be used."""
+        if not self._copies and not self.batch.faults:
+            return [f'"{event.id}":{verdict}' for event, verdict in zip(self.batch.events, verdicts, strict=True)]  # type: ignore[union-attr]  # no faults
+        entries: dict[str, str] = {}
+        for index, (event, verdict) in enumerate(zip(self.batch.events, verdicts, strict=True)):
+            key = event.id if event is not None else self.batch.faults[index].key
+            entries.setdefault(key, verdicts[self._copies[index][0]] if index in self._copies else verdict)
+        return [f'"{key}":{verdict}' for key, verdict in entries.items()]
+
+    def _notes(self) -> set[int]:
+        """Events of which another event of this request took the id."""
+        return {first for first, equal in self._copies.values() if not equal}
+
+    def _id(self, index: int) -> bytes:
+        fault = self.batch.faults.get(index)
+        return self.batch.ids[index] if fault is None else fault.event_id or b""
+
+    def _reject(self, event_type: str, error: Rejected, event_id: bytes, at: int) -> Reject:
+        sender = self.batch.sender
+        return Reject(
+            room="receiver",
+            code=error.code,
+            event_type=event_type[:256],
+            detail=error.message[:2000],
+            path=error.path,
+            event_id=str(UUID(bytes=event_id)) if event_id else "",
+            sdk=sender.sdk,
+            sdk_version=sender.sdk_version,
+            app=sender.app,
+            at=at,
+        )
+
+    def _add_refused(self, indexes: list[int], records: Sequence[Record], errors: Sequence[Rejected | None], budget: Budget) -> None:
+        """Rejected and parked events share the budget of the debug tier: a broken sender must not crowd out the good ones."""
+        size = sum(len(record[1]) for record in records)
+        if indexes and self._reserve("debug", size, indexes, budget):
+            self._refused.append(_Refused(len(self.records), indexes, [record[3] for record in records], errors))
+            self.records += records
+
+    def _reserve(self, tier: Tier, size: int, indexes: Sequence[int], budget: Budget) -> bool:
+        if not budget.reserve(tier, size):
+            self.retry_all(indexes, Overloaded(f"too many bytes of tier {tier} wait for Kafka", retry_after=RETRY_AFTER_S))
+            return False
+        self._reserved.append((tier, size))
+        return True
+
+
+def _spread(topic: str, key: bytes) -> tuple[int]:
+    return (partition_of(key, PLATFORM_PARTITIONS[topic]),)
+
+
+def _copies(batch: Batch) -> dict[int, tuple[int, bool]]:
+    """Position of each event whose id stood before in this request → (position of the first, whether they are equal)."""
+    firsts: dict[bytes, int] = {}
+    found: dict[int, tuple[int, bool]] = {}
+    for index in range(len(batch.events)):
+        fault = batch.faults.get(index)
+        event_id = batch.ids[index] if fault is None else fault.event_id
+        if event_id is None:
+            continue
+        first = firsts.setdefault(event_id, index)
+        if first != index:
+            equal = _same(batch.events[first], batch.events[index])
+            found[index] = (first, equal)
+            COPIES.labels("equal" if equal else "conflict").inc()
+    return found
+
+
+def _same(one: Event | None, other: Event | None) -> bool:
+    if one is None or other is None:
+        return False
+    facts = (one.type, one.time, one.seq, one.attempt), (other.type, other.time, other.seq, other.attempt)
+    return facts[0] == facts[1] and bytes(one.payload) == bytes(other.payload)
