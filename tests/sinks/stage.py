@@ -67,7 +67,11 @@ class Stage:
             while True:
                 try:
                     self._producer.produce(
-                        self.topic, value=value, headers=list(headers), partition=partition, on_delivery=lambda e, _m: e and failed.append(e)
+                        self.topic,
+                        value=value,
+                        headers=list(headers),
+                        partition=partition,
+                        on_delivery=lambda e, _m: e and failed.append(e),
                     )
                     break
                 except BufferError:
