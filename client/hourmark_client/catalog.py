@@ -220,6 +220,8 @@ class Catalog:
 
     def _route(self, declared: Declared, etag: str | None) -> Route:
         said = declared.declaration
+        if said.lifecycle == "draft":
+            raise RegistryProblem(f"{declared.event} is a draft", 404)
         refuse = None
         if said.lifecycle == "blocked":
             refuse = rejected("blocked_event_type", f"{declared.event} is blocked")

@@ -59,6 +59,13 @@ def test_an_unknown_type_is_absent_after_the_grace_and_asked_for_again(start: St
     assert catalog.absent("a.thing") is None
 
 
+def test_a_draft_is_not_declared_yet(start: Start) -> None:
+    catalog, registry = start(grace=0.1)
+    registry.declare("a.thing", 7, wire_schema("a.thing", FIELDS), lifecycle="draft")
+    catalog.ask("a.thing")
+    until(lambda: catalog.absent("a.thing"))
+
+
 def test_a_registry_that_is_away_makes_nothing_absent(start: Start) -> None:
     catalog, registry = start(grace=0.0)
     registry.down = True

@@ -54,13 +54,13 @@ def declare(registry: ScriptedRegistry, event: str, **more: Any) -> dict[str, An
     return schema
 
 
-def read_raw(kafka: str, event: str, expected: int) -> list[Any]:
+def read_raw(kafka: str, event: str, expected: int, partitions: int = PARTITIONS) -> list[Any]:
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": secrets.token_hex(4), "auto.offset.reset": "earliest"})
-    consumer.assign([TopicPartition(f"raw.{event}", number, 0) for number in range(PARTITIONS)])
+    consumer.assign([TopicPartition(f"raw.{event}", number, 0) for number in range(partitions)])
     messages: list[Any] = []
     deadline = time.monotonic() + 30
     while len(messages) < expected and time.monotonic() < deadline:
-        messages += [message for message in consumer.consume(1000, 0.2) if not message.error()]
+        messages += [message for message in consumer.consume(1000, 0.2) if not message.error() and message.value() is not None]
     consumer.close()
     return messages
 
