@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from types import TracebackType
 
 import structlog
@@ -122,7 +123,10 @@ class Registry:
         app = web.Application(client_max_size=MAX_BYTES, middlewares=[measured, answered, guarded(token)])
         app.add_routes([*api.routes(), *confluent.routes()])
         app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
+        # What the library would log are requests that are no HTTP: they have their 400, and are no news of ours.
+        quiet = logging.getLogger("registry.http")
+        quiet.setLevel(logging.CRITICAL)
+        self._runner = web.AppRunner(app, access_log=None, logger=quiet, shutdown_timeout=5.0)
         await self._runner.setup()
         host, port = listen_address(self.settings.listen)
         site = web.TCPSite(self._runner, host, port)

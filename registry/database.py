@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from hourmark.errors import InvariantBroken, RegistryUnavailable
 
@@ -22,13 +22,17 @@ class Database:
     """`reading()` and `writing()` give connections inside one transaction. Writers queue, so revisions commit in order."""
 
     def __init__(self, url: str) -> None:
-        address = make_url(url)
-        self._sqlite = address.get_backend_name() == "sqlite"
+        try:
+            address = make_url(url)
+            self._sqlite = address.get_backend_name() == "sqlite"
+            self.engine: Engine = create_engine(address, pool_pre_ping=not self._sqlite)
+        except (ArgumentError, ImportError) as exc:
+            raise RegistryUnavailable(f"HOURMARK_REGISTRY_DATABASE_URL cannot be used: {exc}") from exc
         self._lock: int | None = None
-        if self._sqlite and address.database:
-            self._lock = _own(Path(address.database))
-        self.engine: Engine = create_engine(address, pool_pre_ping=not self._sqlite)
         if self._sqlite:
+            if address.database in (None, "", ":memory:"):
+                raise RegistryUnavailable("HOURMARK_REGISTRY_DATABASE_URL must name a file: a store in memory forgets")
+            self._lock = _own(Path(str(address.database)))
             event.listen(self.engine, "connect", _prepare)
             event.listen(self.engine, "begin", _begin)
 

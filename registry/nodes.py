@@ -46,6 +46,7 @@ class Nodes:
 
     def __init__(self, settings: Settings) -> None:
         self.known: dict[str, Node] = {}
+        self._read = False  # to its end: before that, an absent node may just not have been read yet
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._moved = asyncio.Event()
@@ -70,7 +71,7 @@ class Nodes:
         applied: dict[str, Applied] = {}
         while True:
             self._moved.clear()
-            behind = False
+            behind = not self._read
             for name, node in self.known.items():
                 if not node.live:
                     continue
@@ -89,16 +90,19 @@ class Nodes:
                 continue
 
     def _tail(self) -> None:
-        consumer = Consumer(tail_config(self._settings, fetch_wait_max_ms=50))
+        consumer = Consumer(tail_config(self._settings, fetch_wait_max_ms=50, enable_partition_eof=True))
         consumer.assign([TopicPartition(NODES, 0, OFFSET_BEGINNING)])
         troubled = False
         while not self._stop.is_set():
-            known = dict(self.known)
+            known, read = dict(self.known), self._read
             for message in consumer.consume(1000, 0.1):
                 error = message.error()
                 if error is None:
                     troubled = False
                     _take(known, message)
+                    continue
+                if error.code() == KafkaError._PARTITION_EOF:
+                    read, troubled = True, False
                     continue
                 if error.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET):
                     consumer.assign([TopicPartition(NODES, 0, OFFSET_BEGINNING)])
@@ -106,8 +110,8 @@ class Nodes:
                     log.warning("hourmark.nodes is unreadable, waits for nodes will time out", error=error.str())
                     troubled = True
                 self._stop.wait(0.2)
-            if known != self.known:
-                self.known = known
+            if known != self.known or read != self._read:
+                self.known, self._read = known, read
                 self._announce()
         consumer.close()
 

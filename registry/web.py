@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from hourmark.errors import PlatformError, Unavailable
@@ -97,6 +98,8 @@ async def body_of(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError:
         raise Refused(408, "body_stalled", f"the body did not arrive within {BODY_S:.0f} s") from None
+    except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as exc:
+        raise Refused(400, "malformed_body", f"the body cannot be read: {' '.join(str(exc).split()):.200}") from None
     except web.HTTPRequestEntityTooLarge:
         raise Refused(413, "body_too_large", f"a body has at most {MAX_BYTES} bytes") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -227,6 +228,8 @@ BAD: list[tuple[str, str, Any, dict[str, str], int, str]] = [
     ("PUT", "/v1/events/a.b", b"[" * 100_000, {}, 400, "malformed_body"),
     ("PUT", "/v1/events/a.b", b"a: &x [*x]", {"Content_Type": "text/yaml"}, 400, "malformed_body"),
     ("PUT", "/v1/events/a.b", b"x" * 1_200_000, {}, 413, "body_too_large"),
+    ("PUT", "/v1/events/a.b", gzip.compress(b" " * 50_000_000), {"Content_Encoding": "gzip"}, 413, "body_too_large"),
+    ("PUT", "/v1/events/a.b", b"garbage", {"Content_Encoding": "gzip"}, 400, "malformed_body"),
     ("PUT", "/v1/events/a.b", b"{}", {"Content_Type": "text/plain"}, 415, "unsupported_media_type"),
     ("PUT", "/v1/events/a.b", b"{}", {}, 400, "invalid_declaration"),
     ("PUT", "/v1/events/a.b", b"[]", {}, 400, "invalid_declaration"),

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
 
 from hourmark.errors import RegistryUnavailable
 from hourmark.schemas import EventType, WireSchema, WriteKey, decode_entry
@@ -17,7 +19,7 @@ from registry.database import Database
 from registry.declaration import read
 from registry.provision import Provisioned
 from registry.store import Draft, Stale, Store
-from registry.tables import metadata
+from registry.tables import metadata, outbox, schemas
 from tests.registry.documents import declaration, payload
 
 
@@ -149,3 +151,15 @@ def test_listing(store: Store) -> None:
 def test_one_process_per_file(database: Database, tmp_path: Path) -> None:
     with pytest.raises(RegistryUnavailable, match="another registry"):
         Database(f"sqlite:///{tmp_path / 'registry.db'}")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite://", "sqlite:///:memory:", "nobody://x/y", "postgresql+nodriver://x/y"])
+def test_a_store_that_cannot_be_used(url: str) -> None:
+    with pytest.raises(RegistryUnavailable, match="HOURMARK_REGISTRY_DATABASE_URL"):
+        Database(url)
+
+
+def test_the_tables_count_by_themselves_on_postgresql() -> None:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # the library's own gap
+    for table, column in ((outbox, "revision"), (schemas, "id")):
+        assert f"{column} BIGSERIAL" in str(CreateTable(table).compile(dialect=dialect))
