@@ -13,7 +13,8 @@ events = Table(
     "events",
     metadata,
     Column("event", String(100), primary_key=True),
-    Column("folded", String(100), nullable=False, unique=True, comment="dots as underscores: Kafka takes such topic names for equal"),
+    # dots as underscores: Kafka takes topic names that differ only in these for equal
+    Column("folded", String(100), nullable=False, unique=True),
     Column("revision", BigInteger, nullable=False),
     Column("owner", String(100), nullable=False),
     Column("description", Text, nullable=False),
@@ -44,7 +45,7 @@ schemas = Table(
     Column("version", Integer, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("avro", Text, nullable=False),
-    Column("payload", Text, nullable=False, comment="the payload schema as declared"),
+    Column("payload", Text, nullable=False),  # the payload schema as declared
     UniqueConstraint("event", "version"),
     UniqueConstraint("event", "fingerprint"),
     sqlite_autoincrement=True,
@@ -65,7 +66,7 @@ outbox = Table(
     metadata,
     Column("revision", _COUNTER, primary_key=True, autoincrement=True),
     Column("key", String(200), nullable=False, index=True),
-    Column("value", LargeBinary, comment="null: the entry is gone"),
+    Column("value", LargeBinary),  # null: the entry is gone
     Column("published_at", Float, index=True),
     sqlite_autoincrement=True,
 )
