@@ -31,6 +31,8 @@ save ""
 maxmemory-policy noeviction
 hash-max-listpack-entries 512
 loglevel notice
+# a title would overwrite its environment, by which the stack finds its processes
+set-proc-title no
 """
 
 

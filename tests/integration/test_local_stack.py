@@ -296,6 +296,7 @@ def test_own_servers_come_up_keep_their_data_over_a_power_cut_and_go(make: MakeS
     assert [p.name for p in status.processes][:2] == ["kafka", "valkey"]
     admin = AdminClient({"bootstrap.servers": status.kafka, "log_level": 0})
     admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result()
+    assert len(everyone(stack)) == len(status.processes) + 1  # and the supervisor
     stack.kill("kafka")
     until(lambda: stack.status().ready)
     before = everyone(stack)
