@@ -98,9 +98,10 @@ class ControlTail:
             self._report_now.set()
 
     def offer(self, changes: list[tuple[str, Entry | None]]) -> None:
-        """Entries learned on another way (a read-through to the registry); newer ones win."""
+        """Entries learned on another way (a read-through to the registry); newer ones win. The applied revision stays: others may miss."""
         with self._changed:
-            self._publish(self.snapshot.with_changes(changes), save=False)
+            merged = self.snapshot.with_changes(changes)
+            self._publish(msgspec.structs.replace(merged, revision=self.snapshot.revision), save=False)
 
     def _publish(self, snapshot: Snapshot, *, save: bool) -> None:
         with self._changed:
