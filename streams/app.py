@@ -16,6 +16,7 @@ from .connection import addresses, security
 from .ledger import Poll
 from .pipeline import Pipeline
 from .settings import Settings
+from .transport import BatchConsumer
 
 
 class DedupApp(faust.App):
@@ -66,14 +67,22 @@ def create_app(settings: Settings, pipeline: Pipeline, topics: frozenset[str]) -
             raise
 
     app.agent(channel, name="dedup")(dedup)
+    pipeline.pause = lambda topics, paused: consumer_of(app).hold_topics(topics, paused)
     return app
+
+
+def consumer_of(app: DedupApp) -> BatchConsumer:
+    """The app's consumer, which our transport made."""
+    consumer = app.consumer
+    assert isinstance(consumer, BatchConsumer)
+    return consumer
 
 
 async def _process_all(app: DedupApp, pipeline: Pipeline, stream: Any) -> None:
     gc.collect()
     gc.freeze()  # what exists now stays: full collections would walk it every few polls
     gc.set_threshold(50_000, 20, 50)
-    consumer: Any = app.consumer
+    consumer = consumer_of(app)
     async for event in stream.noack().events():
         poll: Poll = event.value
         if consumer.take(poll):

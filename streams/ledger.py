@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from faust.types import TP
 
 from dedup.deduplicator import PartitionState
+from hourmark.errors import InvariantBroken
 
 
 class Ledger:
@@ -39,14 +40,15 @@ class Ledger:
                 self.spans[tp].pop()
 
     def finish(self, poll: Poll, after: dict[TP, PartitionState]) -> None:
-        """Everything the poll came to is acknowledged by the brokers; `after`: the states behind it."""
-        poll.after = after
+        """What these partitions of the poll came to is acknowledged by the brokers; `after`: the states behind it."""
         self.states.update(after)
-        for tp in after:
-            spans = self.spans[tp]
-            while spans and (states := spans[0].poll.after) is not None:
-                self.due[tp] = Progress(spans.popleft().next_offset, states[tp])
-                self.done[tp] = self.due[tp].next_offset
+        for tp, state in after.items():
+            span = self.spans[tp].popleft()
+            if span.poll is not poll:
+                raise InvariantBroken(f"{tp.topic}[{tp.partition}] was finished out of order", topic=tp.topic, partition=tp.partition)
+            self.due[tp] = Progress(span.next_offset, state)
+            self.done[tp] = span.next_offset
+            del poll.slices[tp]
 
     def settled(self, committed: dict[TP, Progress]) -> None:
         """These are committed; what was finished meanwhile stays due."""
@@ -56,15 +58,14 @@ class Ledger:
 
 
 class Poll:
-    """One unit of work: `slices` by partition, each with its records in offset order, `size` in all. `after` is set when it is finished."""
+    """One unit of work: `slices` by partition, each with its records in offset order, as long as they are not finished; `size` at first."""
 
-    __slots__ = ("after", "ledger", "size", "slices")
+    __slots__ = ("ledger", "size", "slices")
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.slices: dict[TP, list[Any]] = {}
         self.size = 0
-        self.after: dict[TP, PartitionState] | None = None
 
     def add(self, tp: TP, records: list[Any]) -> None:
         """The next records of a partition, right behind those already here."""
@@ -77,7 +78,7 @@ class Poll:
 
 
 class Span(NamedTuple):
-    """A poll's share of one partition: `next_offset` may be committed once it and everything before it is finished."""
+    """A poll's share of one partition, which ends before `next_offset`."""
 
     poll: Poll
     next_offset: int

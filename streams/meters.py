@@ -14,7 +14,7 @@ UNCHECKED = Counter("hourmark_dedup_unchecked_total", "Events forwarded without 
 CLAIM_S = Histogram("hourmark_dedup_claim_seconds", "One poll's claims")
 EMIT_S = Histogram("hourmark_dedup_emit_seconds", "One poll's writes until all are acknowledged")
 POLL_RECORDS = Histogram("hourmark_dedup_poll_records", "Records per poll", buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000))
-HELD = Gauge("hourmark_dedup_held", "1 while a poll waits for the index")
+AWAY = Gauge("hourmark_dedup_index_away", "1 while the index does not answer")
 BARRIER_DELAY_S = Histogram(
     "hourmark_dedup_barrier_delay_seconds",
     "From an hour's end to its barrier",

@@ -1,19 +1,21 @@
 """What happens to one poll, strictly in this order: claim every id, write what the claims allow, wait for every acknowledgement.
 
-Only then is it finished and may be committed. Every step before the commit is safe to repeat, by this worker or by another.
+Only then is it finished and may be committed. Every step before the commit is safe to repeat, by this worker or by another. While the index
+is away events are held; those of types declared `dedup: open` go on, flagged unchecked, and do not wait for the others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
 from faust.types import TP
 
 from dedup.deduplicator import Deduplicator, Outcome, PartitionState, Slice, positions
-from dedup.index import Claims, Index, Owners
+from dedup.index import Index, Owners
 from hourmark.errors import IndexUnavailable
 from hourmark.event import Tally
 from hourmark.schemas import EventType
@@ -30,104 +32,137 @@ LONGEST_WAIT_S = 2.0
 
 
 class Pipeline:
-    """`types`: event types by raw topic, replaced as a whole by whoever subscribes. One `process` at a time.
+    """`types`: event types by raw topic, replaced as a whole by whoever subscribes. `away`: the index does not answer.
 
-    `held`: the index is away and a poll waits for it.
+    `pause(topics, True)` is called when records of these raw topics would only pile up here, and with False when they may come again.
     """
 
     def __init__(self, settings: Settings, index: Index, emitter: Emitter) -> None:
         self.types: Mapping[str, EventType] = {}
-        self.held = False
+        self.away = False
         self.polls = 0
+        self.pause: Callable[[Collection[str], bool], None] = lambda _topics, _paused: None
         self._index, self._emitter = index, emitter
         self._deduplicator = Deduplicator(settings.hours, settings.hash_key)
-        self._away_until = 0.0
+        self._held: deque[tuple[Poll, list[TP]]] = deque()
+        self._turn = asyncio.Lock()  # one poll at a time: the agent's, or the oldest held one
 
-    async def process(self, poll: Poll) -> bool:
-        """True: everything the poll came to is durable, and its ledger knows. False: it was dropped (its ledger went stale).
-
-        Waits for as long as the index is away, unless all of the poll's types are `dedup: open`. Raises when the process must end.
-        """
-        types = [self.types[tp.topic] for tp in poll.slices]
-        slices = zip(types, poll.slices.items(), strict=True)
-        parts = [Slice(found.event, found.source, tp.partition, records) for found, (tp, records) in slices]
-        batch = [self._deduplicator.claims(part) for part in parts]
-        may_pass = all(found.dedup == "open" for found in types)
-        started = time.monotonic()
-        owners, unchecked = await self._claim(poll, batch, may_pass)
-        if owners is None or poll.ledger.stale:
-            return False
-        answered = time.monotonic()
-        meters.CLAIM_S.observe(answered - started)
-        states = poll.ledger.states
-        outcomes = [
-            self._deduplicator.decide(states.get(tp) or PartitionState(), part, owners, claimed, unchecked=unchecked)
-            for tp, part, claimed in zip(poll.slices, parts, positions(batch), strict=True)
-        ]
-        await self._emit(poll, parts, outcomes)
-        meters.EMIT_S.observe(time.monotonic() - answered)
-        poll.ledger.finish(poll, {tp: outcome.state for tp, outcome in zip(poll.slices, outcomes, strict=True)})
-        self._count(poll, parts, outcomes, unchecked)
-        return True
-
-    async def _claim(self, poll: Poll, batch: Sequence[Claims], may_pass: bool) -> tuple[Owners | None, bool]:
-        """The owners, and whether nothing was claimed. None: the poll was given up while the index was away."""
+    async def process(self, poll: Poll) -> None:
+        """Returns when what the poll came to is durable and its ledger knows, or when what cannot be done yet is held, or when the ledger
+        went stale. Raises when the process must end."""
+        easy = [tp for tp in poll.slices if self.types[tp.topic].dedup == "open"]
+        guarded = [tp for tp in poll.slices if self.types[tp.topic].dedup != "open"]
+        others_wait = not easy and all(found.dedup != "open" for found in self.types.values())
         wait = FIRST_WAIT_S
-        if may_pass and time.monotonic() < self._away_until:
-            return {}, True
-        while True:
-            try:
-                owners = await self._index.claim(batch)
-            except IndexUnavailable as exc:
-                self._note_away(exc, may_pass)
-                if may_pass:
-                    return {}, True
-            else:
-                self._note_back()
-                return owners, False
-            if poll.ledger.closing or poll.ledger.stale:
-                return None, False
+        while not await self._attempt(poll, easy, guarded, hold=not others_wait):
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT_S)
 
-    def _note_away(self, exc: IndexUnavailable, may_pass: bool) -> None:
-        if not self.held and time.monotonic() >= self._away_until:
-            what = "forwarding unchecked" if may_pass else "holding events, nothing is lost"
-            log.warning(f"id index is away: {what}", error=exc.message)
-        self._away_until = time.monotonic() + LONGEST_WAIT_S
-        self.held = not may_pass
-        meters.HELD.set(1 if self.held else 0)
+    async def retry_held(self) -> None:
+        """Runs for ever: finishes the held polls, oldest first, when the index is back. Raises when the process must end."""
+        wait = FIRST_WAIT_S
+        while True:
+            await asyncio.sleep(wait if self._held else FIRST_WAIT_S)
+            wait = min(wait * 2, LONGEST_WAIT_S)
+            while self._held:
+                async with self._turn:
+                    poll, parts = self._held[0]
+                    if not poll.ledger.closing and not await self._claim_and_settle(poll, parts):
+                        break
+                    self._held.popleft()
+                    if not self._held:
+                        wait = FIRST_WAIT_S
+                        self.pause(self._guarded_topics(), False)
 
-    def _note_back(self) -> None:
-        if self._away_until:
-            log.info("id index is back")
-            self._away_until, self.held = 0.0, False
-            meters.HELD.set(0)
+    async def _attempt(self, poll: Poll, easy: list[TP], guarded: list[TP], *, hold: bool) -> bool:
+        """One try. False: the index is away and nothing but waiting is left to do."""
+        async with self._turn:
+            if poll.ledger.closing and self.away:
+                return True  # given up: whoever owns the partitions next reads it again
+            if not self._held and await self._claim_and_settle(poll, [*guarded, *easy]):
+                return True
+            if not hold:
+                return False
+            if easy:
+                await self._settle(poll, easy, {}, unchecked=True)
+            if guarded:
+                self._held.append((poll, guarded))
+                self.pause(self._guarded_topics(), True)
+            return True
 
-    async def _emit(self, poll: Poll, parts: Sequence[Slice], outcomes: Sequence[Outcome]) -> None:
+    async def _claim_and_settle(self, poll: Poll, parts: list[TP]) -> bool:
+        """False: the index does not answer."""
+        started = time.monotonic()
+        slices = [self._slice(poll, tp) for tp in parts]
+        batch = [self._deduplicator.claims(part) for part in slices]
+        try:
+            owners = await self._index.claim(batch)
+        except IndexUnavailable as exc:
+            self._note_away(exc)
+            return False
+        self._note_back()
+        meters.CLAIM_S.observe(time.monotonic() - started)
+        await self._settle(poll, parts, owners, claimed=positions(batch))
+        return True
+
+    async def _settle(
+        self, poll: Poll, parts: Sequence[TP], owners: Owners, *, claimed: Sequence[range] | None = None, unchecked: bool = False
+    ) -> None:
+        if poll.ledger.stale:
+            return
+        started = time.monotonic()
+        slices = [self._slice(poll, tp) for tp in parts]
+        claimed = claimed or positions([self._deduplicator.claims(part) for part in slices])
+        states = poll.ledger.states
+        outcomes = [
+            self._deduplicator.decide(states.get(tp) or PartitionState(), part, owners, where, unchecked=unchecked)
+            for tp, part, where in zip(parts, slices, claimed, strict=True)
+        ]
+        await self._emit(parts, slices, outcomes)
+        meters.EMIT_S.observe(time.monotonic() - started)
+        poll.ledger.finish(poll, {tp: outcome.state for tp, outcome in zip(parts, outcomes, strict=True)})
+        self.polls += 1
+        _count(slices, outcomes, unchecked)
+
+    def _slice(self, poll: Poll, tp: TP) -> Slice:
+        found = self.types[tp.topic]
+        return Slice(found.event, found.source, tp.partition, poll.slices[tp])
+
+    async def _emit(self, parts: Sequence[TP], slices: Sequence[Slice], outcomes: Sequence[Outcome]) -> None:
         rejects = [
             reject_of(record, tp.topic, part.event_type, part.partition)
-            for tp, part, outcome in zip(poll.slices, parts, outcomes, strict=True)
+            for tp, part, outcome in zip(parts, slices, outcomes, strict=True)
             for record in outcome.rejected
         ]
-        outputs = [(part.event_type, part.partition, outcome.clean) for part, outcome in zip(parts, outcomes, strict=True)]
-        await self._emitter.emit(outputs, rejects)
+        await self._emitter.emit(
+            [(part.event_type, part.partition, out.clean) for part, out in zip(slices, outcomes, strict=True)], rejects
+        )
 
-    def _count(self, poll: Poll, parts: Sequence[Slice], outcomes: Sequence[Outcome], unchecked: bool) -> None:
-        self.polls += 1
-        meters.POLL_RECORDS.observe(poll.size)
-        sums: dict[str, Tally] = {}
-        for part, outcome in zip(parts, outcomes, strict=True):
-            total = sums.setdefault(part.event_type, Tally())
-            total.consumed += outcome.total.consumed
-            total.forwarded += outcome.total.forwarded
-            total.duplicates += outcome.total.duplicates
-            total.rejected += outcome.total.rejected
-            total.skewed += outcome.total.skewed
-        for event_type, total in sums.items():
-            meters.count_slice(event_type, total, unchecked)
+    def _guarded_topics(self) -> list[str]:
+        return [topic for topic, found in self.types.items() if found.dedup != "open"]
+
+    def _note_away(self, exc: IndexUnavailable) -> None:
+        if not self.away:
+            log.warning("id index is away: holding events, nothing is lost", error=exc.message)
+            self.away = True
+            meters.AWAY.set(1)
+
+    def _note_back(self) -> None:
+        if self.away:
+            log.info("id index is back")
+            self.away = False
+            meters.AWAY.set(0)
 
 
-def most_open_hours(states: Mapping[TP, PartitionState]) -> int:
-    """The largest number of open hours in any partition."""
-    return max((len(state.tallies) for state in states.values()), default=0)
+def _count(slices: Sequence[Slice], outcomes: Sequence[Outcome], unchecked: bool) -> None:
+    meters.POLL_RECORDS.observe(sum(len(part.records) for part in slices))
+    sums: dict[str, Tally] = {}
+    for part, outcome in zip(slices, outcomes, strict=True):
+        total = sums.setdefault(part.event_type, Tally())
+        total.consumed += outcome.total.consumed
+        total.forwarded += outcome.total.forwarded
+        total.duplicates += outcome.total.duplicates
+        total.rejected += outcome.total.rejected
+        total.skewed += outcome.total.skewed
+    for event_type, total in sums.items():
+        meters.count_slice(event_type, total, unchecked)

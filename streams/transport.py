@@ -8,7 +8,7 @@ poll fetched before a rewind is recognisably stale. Private names of Faust are o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from time import monotonic
 from typing import Any, Final
 
@@ -53,7 +53,15 @@ class BatchConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    # Backpressure is the channel's maxsize of 1. Pausing single partitions would make aiokafka stop fetching from the whole node.
+    def hold_topics(self, topics: Collection[str], held: bool) -> None:
+        """Stop fetching these topics, or go on with them; a rebalance forgets it."""
+        found = {tp for tp in self.assignment() if tp.topic in topics}
+        if held:
+            self.pause_partitions(found)
+        elif self.flow_active:
+            self.resume_partitions(found)
+
+    # Backpressure is the channel's maxsize of 1. Pausing single partitions slows aiokafka's fetches from their whole node down.
     def on_buffer_full(self, tp: TP) -> None: ...
 
     def on_buffer_drop(self, tp: TP) -> None: ...
@@ -80,7 +88,7 @@ class BatchConsumer(driver.Consumer):
                         await asyncio.sleep(0.2)
                         continue
                 ledger = self.ledger
-                records, active = await self._wait_next_records(GATHER_S if gathered else 1.0)
+                records, _ = await self._wait_next_records(GATHER_S if gathered else 1.0)
                 if self.should_stop or not (records or gathered):
                     await asyncio.sleep(0)
                     continue
@@ -89,7 +97,7 @@ class BatchConsumer(driver.Consumer):
                     gathered = None
                     continue
                 gathered = gathered if gathered is not None and gathered.ledger is ledger else Poll(ledger)
-                self._gather(gathered, records or {}, active or set())
+                self._gather(gathered, records or {})
                 if gathered.size and (self.waiting is None or gathered.size >= self.app.conf.broker_max_poll_records):
                     poll, gathered = gathered, None
                     await self._deliver(poll)
@@ -99,11 +107,11 @@ class BatchConsumer(driver.Consumer):
         except OffsetLost as exc:
             self._fail(exc)
 
-    def _gather(self, poll: Poll, records: Mapping[Any, list[Any]], active: set[TP]) -> None:
+    def _gather(self, poll: Poll, records: Mapping[Any, list[Any]]) -> None:
         ledger = poll.ledger
         for tp, found in ((ensure_TP(raw), found) for raw, found in records.items()):
             expected = ledger.reading.get(tp)
-            if expected is None or tp not in active:
+            if expected is None:
                 self._must_rewind = True
                 continue
             if found and found[0].offset < expected:

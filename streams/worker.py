@@ -23,12 +23,12 @@ from hourmark.runtime import EXIT_BROKEN, EXIT_UNREACHABLE, hard_exit_after, unt
 from hourmark.topics import CONTROL, REJECTED
 
 from . import meters
-from .app import DedupApp, create_app
+from .app import DedupApp, consumer_of, create_app
 from .barriers import BarrierWriter
 from .beginning import open_index
 from .catalogue import Catalogue
 from .emit import Emitter
-from .pipeline import Pipeline, most_open_hours
+from .pipeline import Pipeline
 from .settings import Settings
 from .watchdog import Watchdog, lag_of
 
@@ -71,8 +71,8 @@ class Worker:
         """None when polls are processed, else what is being waited for."""
         if self.app is None:
             return self._waiting or None
-        consumer: Any = self.app.consumer
-        if self.pipeline.held:
+        consumer = consumer_of(self.app)
+        if self.pipeline.away:
             return "the id index is away"
         return "rebalancing" if self.app.rebalancing or consumer.ledger is None or consumer.ledger.stale else None
 
@@ -90,9 +90,12 @@ class Worker:
         self._waiting = ""
         await self.emitter.open()
         await self.barriers.open()
-        while not (await self._update_catalogue() and self.catalogue.types):
-            if not self.tail.snapshot.types:
-                self.tail.applied(self.tail.snapshot.revision)
+        while True:
+            revision, complete = self.tail.snapshot.revision, await self._update_catalogue()
+            if self.catalogue.types:
+                break
+            if complete:
+                self.tail.applied(revision)
             await asyncio.sleep(RECONCILE_S)
         return True
 
@@ -105,7 +108,10 @@ class Worker:
     async def _work(self, stopping: asyncio.Future[None]) -> None:
         app = self.app = create_app(self.settings, self.pipeline, frozenset(self.catalogue.types))
         log.info("dedup worker starts", group=self.settings.app_id, topics=len(self.catalogue.types))
-        tasks = [asyncio.create_task(work) for work in (self._start(app), self._reconcile(app), self._close_hours(app), self._watch(app))]
+        tasks = [
+            asyncio.create_task(work)
+            for work in (self._start(app), self._reconcile(app), self._close_hours(app), self._watch(app), self.pipeline.retry_held())
+        ]
         crashed = asyncio.create_task(app._crashed.wait())
         try:
             ends: set[asyncio.Future[Any]] = {stopping, app.failure, crashed, *tasks}
@@ -115,8 +121,7 @@ class Worker:
                 app.fail(failure)
                 hard_exit_after(STOP_S * 3, EXIT_UNREACHABLE if isinstance(failure, Unavailable) else EXIT_BROKEN)
             else:
-                consumer: Any = app.consumer
-                await consumer.drain()  # the poll in hand is finished and committed
+                await consumer_of(app).drain()  # the poll in hand is finished and committed
             for task in (*tasks, crashed):
                 task.cancel()
             with contextlib.suppress(TimeoutError, Exception):  # the group notices by itself; nothing is committed any more
@@ -153,7 +158,7 @@ class Worker:
                 continue
             complete = await self._update_catalogue()
             wanted = frozenset(self.catalogue.types)
-            consumer: Any = app.consumer
+            consumer = consumer_of(app)
             if wanted and wanted != consumer.topics_now:
                 for channel in list(app.topics):
                     channel.topics = sorted(wanted)
@@ -168,7 +173,7 @@ class Worker:
     async def _close_hours(self, app: DedupApp) -> None:
         while True:
             await asyncio.sleep(self.barriers.tick)
-            consumer: Any = app.consumer
+            consumer = consumer_of(app)
             ledger = consumer.ledger
             if ledger is not None and not ledger.stale and not app.rebalancing:
                 await self.barriers.close_hours(ledger.states.keys() & consumer.assignment(), ledger.states)
@@ -178,17 +183,17 @@ class Worker:
         watchdog, rebalances = Watchdog(self.settings.watchdog_s), 0
         while True:
             await asyncio.sleep(min(5.0, self.settings.watchdog_s / 4))
-            consumer: Any = app.consumer
+            consumer = consumer_of(app)
             lag: int | None = None
             if not app.rebalancing and consumer.ledger is not None:
                 with contextlib.suppress(Exception):  # no answer is what the watchdog wants to know
                     lag = lag_of(consumer.ledger.done, await asyncio.wait_for(consumer._thread.ends(), 10.0))
-                meters.OPEN_HOURS.set(most_open_hours(consumer.ledger.states))
+                meters.OPEN_HOURS.set(max((len(state.tallies) for state in consumer.ledger.states.values()), default=0))
                 meters.PARTITIONS.set(len(consumer.assignment()))
             meters.LAG.set(lag or 0)
             meters.REBALANCES.inc(app.rebalancing_count - rebalances)
             rebalances = app.rebalancing_count
-            watchdog.look(self.pipeline.polls, lag, self.pipeline.held)
+            watchdog.look(self.pipeline.polls, lag, self.pipeline.away)
 
     async def _until(self, stopping: asyncio.Future[None], work: Coroutine[Any, Any, bool]) -> bool:
         """The result of `work`, or False when the stop came first."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import redis
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from hourmark.event import STAMP_HEADER, CleanBarrier, Stamp, frame, raw_barrier_headers, read_clean_barrier, unpack_stamp
@@ -240,7 +240,8 @@ class Stage:
         names = [name for found in self.types for name in (raw_topic(found.event), clean_topic(found.event))]
         if names:
             for future in self.admin.delete_topics(names).values():
-                future.result()
+                with contextlib.suppress(KafkaException):  # announced in vain
+                    future.result()
 
 
 def _clean_record(value: bytes | None, headers: list[tuple[str, bytes]]) -> CleanEvent | CleanBarrier:
