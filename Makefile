@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 install: $(STAMP)
 
 # uv only makes it faster: where it cannot be had, pip does the same from the same hashes.
-$(STAMP): requirements.lock setup.cfg pyproject.toml client/pyproject.toml
+$(STAMP): requirements.lock requirements/*.txt setup.cfg pyproject.toml client/pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit("hourmark needs Python >= 3.11, but $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) ..."
@@ -40,7 +40,7 @@ bench: install
 # New versions of everything: review the diff, run the tests, commit.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --all-extras --upgrade -q \
-		setup.cfg client/pyproject.toml requirements.in -o requirements.lock
+		setup.cfg client/pyproject.toml requirements/build.txt -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .hourmark build *.egg-info client/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
