@@ -8,7 +8,6 @@ from hourmark.errors import PlatformError, Rejected, Unavailable
 from hourmark.event import Verdict
 
 EMPTY = b'{"results":{}}'
-NOTE = ',"code":"duplicate_in_batch"'
 
 
 def parked(partition: int, offset: int) -> str:

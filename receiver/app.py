@@ -29,7 +29,7 @@ from .errors import Refused
 from .intake import Intake
 from .keys import authorize
 from .lookup import Lookup
-from .measures import BODY_BYTES, INFLIGHT, READING, REFUSALS, REQUESTS
+from .measures import INFLIGHT, READING, REFUSALS, TOTALS
 from .publisher import KafkaPublisher, Publisher
 from .settings import Settings
 
@@ -52,7 +52,6 @@ class Receiver:
         self.lookup = Lookup(settings.registry_url, self.tail.offer)
         self.reading = Reading(settings.inflight_bytes)
         self.intake = Intake(settings, Catalogue(lambda: self.tail.snapshot), self.lookup, self.publisher)
-        self._ok = REQUESTS.labels("200")
         self._runner: web.ServerRunner | None = None
         self._page: MetricsPage | None = None
 
@@ -115,8 +114,8 @@ class Receiver:
             raise refusal
         body = await read_body(request, self.settings, self.reading)
         answer = await self.intake.take(body, key)
-        self._ok.inc()
-        BODY_BYTES.inc(len(body))
+        TOTALS.answered += 1
+        TOTALS.body_bytes += len(body)
         return web.Response(body=answer, content_type=_JSON)
 
     def _refusal(self) -> Unavailable | None:
@@ -142,8 +141,7 @@ class Receiver:
         return web.json_response({"status": "ok"})
 
     def _refuse(self, status: int, error: PlatformError, headers: dict[str, str], *, close: bool = False) -> web.Response:
-        REFUSALS.labels(error.code).inc()
-        REQUESTS.labels(str(status)).inc()
+        REFUSALS.labels(str(status), error.code).inc()
         response = web.Response(status=status, body=failure(error), content_type=_JSON, headers=headers)
         if close:
             response.force_close()

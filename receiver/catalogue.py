@@ -16,7 +16,7 @@ from hourmark.schemas import Entry, EventType, Snapshot
 from hourmark.topics import raw_topic
 
 from .codec import Codec
-from .measures import TypeMeasures
+from .measures import TOTALS
 
 log = structlog.get_logger()
 
@@ -36,14 +36,14 @@ class Tail(Protocol):
 class Plan:
     """How events of one type are treated; valid as long as its snapshot."""
 
-    __slots__ = ("codec", "event_type", "key", "measures", "name", "partitions", "tier", "topic")
+    __slots__ = ("codec", "event_type", "key", "name", "partitions", "tier", "topic", "totals")
 
     def __init__(self, entry: EventType, codec: Codec) -> None:
         self.event_type = entry
         self.name, self.tier, self.key, self.partitions = entry.event, entry.tier, entry.key, entry.partitions
         self.topic = raw_topic(entry.event)
         self.codec = codec
-        self.measures = TypeMeasures(entry.event)
+        self.totals = TOTALS.of_type(entry.event)
 
     def admit(self, sdk: str) -> None:
         """Raises BlockedEventType or SdkNotBound."""

@@ -20,7 +20,7 @@ from .budget import RETRY_AFTER_S, Budget
 from .catalogue import Plan
 from .encode import Encoded
 from .envelope import Batch, Event
-from .measures import ACK_SECONDS, ACKED, COPIES, EVENTS, REJECTED_EVENTS, RETRIES, UNKNOWN
+from .measures import COPIES, PARKED_EVENTS, REJECTED_EVENTS, RETRIES, TOTALS
 from .publisher import RETRY_AFTER_S as BROKER_RETRY_S
 from .publisher import Delivery, Headers, Record
 
@@ -59,6 +59,7 @@ class Work:
         self._reserved: list[tuple[Tier, int]] = []
         self._raws: list[Raw] | None = None
         self._copies = _copies(batch) if len(set(batch.ids)) < len(batch.ids) else {}
+        self._conflicts = {first for first, equal in self._copies.values() if not equal}  # another event took their id
 
     def groups(self) -> dict[str, list[int]]:
         """Positions of the events by type, without faults and copies."""
@@ -158,6 +159,8 @@ class Work:
         lost = 0
         for part in self._stored:
             lost += self._answer_stored(part, delivery, verdicts, again)
+        for index in self._conflicts:
+            verdicts[index] = verdicts[index].replace('"stored",', '"stored","code":"duplicate_in_batch",')
         for refused in self._refused:
             lost += self._answer_refused(refused, delivery, verdicts, again)
         if lost:
@@ -165,36 +168,26 @@ class Work:
         for index, error in self._retries.items():
             verdicts[index] = answer.retry(error)
             RETRIES.labels(error.code).inc()
-        ACK_SECONDS.observe(time.perf_counter() - delivery.started)
+        TOTALS.acknowledged(time.perf_counter() - delivery.started)
         return answer.results(self._entries(verdicts))
 
     def _answer_stored(self, part: _Stored, delivery: Delivery, verdicts: list[str], again: str) -> int:
         end = part.first + len(part.indexes)
-        offsets, notes = delivery.offsets[part.first : end], self._notes()
-        for index, partition, offset in zip(part.indexes, part.partitions, offsets, strict=True):
-            if offset >= 0:
-                verdicts[index] = f'{{"verdict":"stored","partition":{partition},"offset":{offset}}}'
-            else:
-                verdicts[index] = again
-        for index in notes:
-            if index in part.indexes:
-                verdicts[index] = verdicts[index].replace("}", answer.NOTE + "}") if '"stored"' in verdicts[index] else verdicts[index]
-        lost = sum(1 for offset in offsets if offset < 0) if min(offsets) < 0 else 0
-        part.plan.measures.stored.inc(len(offsets) - lost)
-        part.plan.measures.bytes.inc(part.size)
-        self._count_acked(part, offsets, delivery.append_ms[part.first : end])
+        offsets, append_ms, partitions = delivery.offsets[part.first : end], delivery.append_ms[part.first : end], part.partitions
+        for index, partition, offset in zip(part.indexes, partitions, offsets, strict=True):
+            verdicts[index] = f'{{"verdict":"stored","partition":{partition},"offset":{offset}}}'
+        lost = 0
+        if min(offsets) < 0:
+            for index, offset in zip(part.indexes, offsets, strict=True):
+                if offset < 0:
+                    verdicts[index], lost = again, lost + 1
+            found = [(p, ms) for p, offset, ms in zip(partitions, offsets, append_ms, strict=True) if offset >= 0]
+            partitions, append_ms = [p for p, _ in found], [ms for _, ms in found]
+        if partitions:
+            TOTALS.acked(self._hours, part.plan.name, partitions, append_ms)
+            part.plan.totals.stored += len(partitions)
+            part.plan.totals.bytes += part.size
         return lost
-
-    def _count_acked(self, part: _Stored, offsets: list[int], append_ms: list[int]) -> None:
-        """By append hour: nearly always one and the same for the whole request."""
-        hours = self._hours
-        low, high = hours.of(min(append_ms)), hours.of(max(append_ms))
-        if low == high and min(offsets) >= 0:
-            ACKED.add(low, part.plan.name, part.partitions)
-            return
-        for partition, offset, moment in zip(part.partitions, offsets, append_ms, strict=True):
-            if offset >= 0:
-                ACKED.add(hours.of(moment), part.plan.name, (partition,))
 
     def _answer_refused(self, part: _Refused, delivery: Delivery, verdicts: list[str], again: str) -> int:
         lost = 0
@@ -204,7 +197,7 @@ class Work:
                 verdicts[index], lost = again, lost + 1
             elif error is None:
                 verdicts[index] = answer.parked(partition, offset)
-                EVENTS.labels(UNKNOWN, "parked").inc()
+                PARKED_EVENTS.inc()
             else:
                 verdicts[index] = answer.rejected(error)
                 REJECTED_EVENTS.labels(error.code).inc()
@@ -219,10 +212,6 @@ class Work:
             key = event.id if event is not None else self.batch.faults[index].key
             entries.setdefault(key, verdicts[self._copies[index][0]] if index in self._copies else verdict)
         return [f'"{key}":{verdict}' for key, verdict in entries.items()]
-
-    def _notes(self) -> set[int]:
-        """Events of which another event of this request took the id."""
-        return {first for first, equal in self._copies.values() if not equal}
 
     def _id(self, index: int) -> bytes:
         fault = self.batch.faults.get(index)
