@@ -138,9 +138,8 @@ class ControlTail:
                     self._catch_up(first)
                     first = None
             elif changes:
-                with self._changed:
-                    merged = self.snapshot.with_changes(changes)
-                self._publish(merged, save=True)
+                with self._changed:  # an offer must not come between merging and publishing
+                    self._publish(self.snapshot.with_changes(changes), save=True)
         consumer.close()
 
     def _catch_up(self, topic: Snapshot) -> None:
