@@ -18,6 +18,7 @@ ROW_GROUP: Final = 1 << 18
 # Rows are handed to Parquet in pieces of this size whatever way they came: page boundaries, and so the bytes, depend on the rows alone.
 PIECE: Final = 1 << 14
 UNIQUE: Final = ("_event_id",)
+READ_BUFFERS: Final = 32 << 20  # shared by the columns of all parts that are merged into one file
 
 
 class SortedFile:
@@ -160,10 +161,10 @@ def read_table(file: Any) -> Any:
     return pq.ParquetFile(file).read()
 
 
-def read_pieces(file: Any, rows: int) -> Iterator[Any]:
-    """A part in its order, `rows` at a time, without holding its row groups."""
-    opened = pq.ParquetFile(file, buffer_size=1 << 15, pre_buffer=False)
-    for batch in opened.iter_batches(batch_size=rows):
+def read_pieces(file: Any, among: int) -> Iterator[Any]:
+    """A part in its order, piece by piece, without holding its row groups. The pieces are small when it is one `among` many."""
+    opened = pq.ParquetFile(file, buffer_size=max(READ_BUFFERS // (among * 32), 4096), pre_buffer=False)
+    for batch in opened.iter_batches(batch_size=max(PIECE // among, 256)):
         yield pa.Table.from_batches([batch])
 
 

@@ -15,7 +15,7 @@ from .manifest import Account, Audit, Output, PartRef, Plan, PlannedPart, Totals
 
 LARGE: Final = 64 << 20
 OUTPUT: Final = 256 << 20  # stored bytes of a merged file, and
-OUTPUT_PARTS: Final = 64  # how many parts are open at once while it is made
+OUTPUT_PARTS: Final = 256  # as many parts are open at once while it is made
 
 
 class Circumstances(NamedTuple):

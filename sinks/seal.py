@@ -25,7 +25,7 @@ from .commits import CommitChain
 from .flush import Shapes
 from .manifest import FileRef, Manifest, Output, Plan, SchemaRef, SealedHour, decode, digest, encode
 from .outbox import Outbox
-from .parts import PIECE, merge_sorted, read_pieces, read_table, write_sorted
+from .parts import merge_sorted, read_pieces, read_table, write_sorted
 from .plan import Circumstances, make_plan
 from .store import Store
 
@@ -87,8 +87,7 @@ class Publisher:
                 if output.rows <= AT_ONCE_ROWS:
                     rows = write_sorted([schema.conform(read_table(source), which) for source, which in sources], schema.schema, file)
                 else:
-                    piece = max(PIECE // len(sources), 512)
-                    lanes = [_conformed(read_pieces(source, piece), schema, which) for source, which in sources]
+                    lanes = [_conformed(read_pieces(source, len(sources)), schema, which) for source, which in sources]
                     rows = merge_sorted(lanes, schema.schema, file)
             if rows != output.rows:
                 raise InvariantBroken(f"{output.name} would hold {rows} rows, its plan says {output.rows}")
@@ -215,7 +214,7 @@ class Sealer:
         newest = max((book.closed for book in line.books.values() if book.closed is not None), default=None)
         open_hours = 0 if newest is None else newest - (line.sealed if line.sealed is not None else (line.next_hour() or newest) - 1)
         telemetry.OPEN_HOURS.labels(line.event_type).set(max(open_hours, 0))
-        line.awake = line.sealed is None or open_hours > 0
+        line.awake = line.next_hour() is None or open_hours > 0
         line.look_at = time.monotonic() + line.pause
         line.pause = min(line.pause * 1.5, LOOK_AT_MOST_S)
 

@@ -232,6 +232,7 @@ class SinkWorker:
 
     def _flush(self, buffer: PartitionBuffer) -> None:
         assert self._flusher is not None
+        assert self.sealer is not None
         try:
             flushed = self._flusher.flush(buffer, int(self._now() * 1000))
         except Unavailable as exc:
@@ -240,6 +241,8 @@ class SinkWorker:
         if self._held.pop(buffer.partition, None) is not None and not self._held:
             log.info("no partition is on hold any more")
         self.batches.open(buffer.partition, flushed.tip)
+        if buffer.partition.number == 0 and flushed.tip.closed != buffer.tip.closed:
+            self.sealer.wake(buffer.partition.event_type)
         if flushed.won:
             self._hints[buffer.partition] = flushed.tip.next
             self._count(buffer, flushed)
@@ -249,7 +252,6 @@ class SinkWorker:
             self._rewind(buffer.partition)
 
     def _count(self, buffer: PartitionBuffer, flushed: Flushed) -> None:
-        assert self.sealer is not None
         name, entry = buffer.partition.event_type, flushed.entry
         telemetry.ROWS.labels(name).inc(sum(part.rows for part in entry.parts))
         telemetry.PARTS.labels(name).inc(len(entry.parts))
@@ -265,8 +267,6 @@ class SinkWorker:
                 records=buffer.misplaced,
                 closed=entry.closed,
             )
-        if entry.barriers and buffer.partition.number == 0:
-            self.sealer.wake(name)
 
     # -- holding: what is buffered is dropped and read again later, for Kafka is the spool
 
