@@ -98,7 +98,7 @@ def _command(name: str, kafka: str, redis_url: str, event: str, bare_topic: str,
         "HOURMARK_DEDUP_SECRET": SECRET,
     }
     if name == "worker":
-        return ([sys.executable, os.environ["BENCH_WORKER"]] if "BENCH_WORKER" in os.environ else [sys.executable, "-m", "streams"]), env
+        return [sys.executable, "-m", "streams"], env
     return [sys.executable, "-m", "benchmarks.dedup", "--bare", event, bare_topic], env
 
 
@@ -120,7 +120,6 @@ def _measure(
         share = (wanted - start) / wanted * events
         used = {name: (_cpu(process) - cpu[name]) / share * 1e6 for name, process in watched.items()}
     finally:
-        __import__("os").environ.get("THREADS") and print(__import__("runpy").run_path("/tmp/threads.py")["comm"](child.pid), file=sys.stderr)
         child.terminate()
         child.wait(20)
         consumer.close()

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 SCHEME: Final = "hourmark"
 GATHER_S: Final = 0.005
-DRAIN_S: Final = 8.0  # for the poll in hand at a rebalance or stop; far below the group's rebalance time-out
+DRAIN_S: Final = 6.0  # for the poll in hand at a rebalance or stop; far below the group's rebalance time-out
 
 
 class BatchConsumer(driver.Consumer):
@@ -47,6 +47,8 @@ class BatchConsumer(driver.Consumer):
         self.working: Poll | None = None
         self.frozen = False
         self._must_rewind = False
+        self._drained_before = False
+        self._doubted: tuple[TP, int] | None = None
         self._rewinds = 0
         super().__init__(*args, **kwargs)
 
@@ -80,32 +82,45 @@ class BatchConsumer(driver.Consumer):
     async def _drain_messages(self, fetcher: Any) -> None:
         """Fetch without end. While the agent has a poll waiting, fetches are gathered into one: under load polls grow by themselves."""
         gathered: Poll | None = None
+        # A fetcher that was stopped may have taken records with it.
+        self._must_rewind, self._drained_before = self._must_rewind or self._drained_before, True
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
-                if self._must_rewind and self.flow_active:
-                    await self.perform_seek()
-                    if self._must_rewind:
-                        await asyncio.sleep(0.2)
-                        continue
-                ledger = self.ledger
-                records, _ = await self._wait_next_records(GATHER_S if gathered else 1.0)
-                if self.should_stop or not (records or gathered):
-                    await asyncio.sleep(0)
-                    continue
-                if ledger is None or ledger is not self.ledger or ledger.closing or not self.flow_active:
-                    self._must_rewind = True  # fetched across a rebalance: thrown away, so it must be fetched again
-                    gathered = None
-                    continue
-                gathered = gathered if gathered is not None and gathered.ledger is ledger else Poll(ledger)
-                self._gather(gathered, records or {})
-                if gathered.size and (self.waiting is None or gathered.size >= self.app.conf.broker_max_poll_records):
-                    poll, gathered = gathered, None
-                    await self._deliver(poll)
+                if await self._in_position():
+                    gathered = await self._fetch_into(gathered)
+                    if gathered is not None and (self.waiting is None or gathered.size >= self.app.conf.broker_max_poll_records):
+                        poll, gathered = gathered, None
+                        await self._deliver(poll)
         except (asyncio.CancelledError, ConsumerStoppedError):
             if not self.app.should_stop:
                 raise
         except OffsetLost as exc:
             self._fail(exc)
+
+    async def _in_position(self) -> bool:
+        """True when fetching may go on: no rebalance under way, and nothing thrown away that is not sought again."""
+        if not self.flow_active:
+            await self.wait_first(self.can_resume_flow.wait(), timeout=1.0)
+            return False
+        if self._must_rewind:
+            await self.perform_seek()
+            if self._must_rewind:
+                await asyncio.sleep(0.2)
+        return not self._must_rewind
+
+    async def _fetch_into(self, gathered: Poll | None) -> Poll | None:
+        """The next records, with those gathered before; None when there is nothing, or nothing that may be used."""
+        ledger = self.ledger
+        records, _ = await self._wait_next_records(GATHER_S if gathered else 1.0)
+        if self.should_stop or not (records or gathered):
+            await asyncio.sleep(0)
+            return None
+        if ledger is None or ledger is not self.ledger or ledger.closing or not self.flow_active:
+            self._must_rewind = True  # fetched across a rebalance: thrown away, so it must be fetched again
+            return None
+        poll = gathered if gathered is not None and gathered.ledger is ledger else Poll(ledger)
+        self._gather(poll, records or {})
+        return poll if poll.size else None
 
     def _gather(self, poll: Poll, records: Mapping[Any, list[Any]]) -> None:
         ledger = poll.ledger
@@ -120,6 +135,10 @@ class BatchConsumer(driver.Consumer):
                 continue
             last = found[-1].offset
             if found[0].offset != expected or last - expected + 1 != len(found):
+                if self._doubted != (tp, expected):  # look again from the committed offset before saying so
+                    self._doubted, self._must_rewind = (tp, expected), True
+                    ledger.closing = True
+                    return
                 # Raw logs are dense (no transactions, no compaction), so a gap is loss: retention overtook us, or the log was cut.
                 raise OffsetLost(
                     f"offsets {expected} to {last} of {tp.topic}[{tp.partition}] hold {len(found)} records from {found[0].offset}: events "

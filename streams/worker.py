@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
@@ -36,7 +37,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 RECONCILE_S = 0.25
-STOP_S = 4.0
+STOP_S = 3.0
 
 
 class Worker:
@@ -62,9 +63,8 @@ class Worker:
                 await self._work(stopping)
         finally:
             page.close()
-            for close in (self.emitter.close, self.barriers.close, self.index.close):
-                with contextlib.suppress(Exception):  # leaving anyway; what counts was acknowledged and committed before
-                    await asyncio.wait_for(close(), STOP_S)
+            closings = (asyncio.wait_for(close(), STOP_S) for close in (self.emitter.close, self.barriers.close, self.index.close))
+            await asyncio.gather(*closings, return_exceptions=True)  # leaving anyway; what counts was acknowledged and committed
             await asyncio.to_thread(self.tail.close)
 
     def not_ready(self) -> str | None:
@@ -119,7 +119,7 @@ class Worker:
             failure = self._failure(app, tasks)
             if failure is not None:
                 app.fail(failure)
-                hard_exit_after(STOP_S * 3, EXIT_UNREACHABLE if isinstance(failure, Unavailable) else EXIT_BROKEN)
+                hard_exit_after(STOP_S * 4, EXIT_UNREACHABLE if isinstance(failure, Unavailable) else EXIT_BROKEN)
             else:
                 await consumer_of(app).drain()  # the poll in hand is finished and committed
             for task in (*tasks, crashed):
@@ -210,4 +210,5 @@ class Worker:
 
 async def main(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT."""
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # every reconnect is a warning there; ours come once per episode
     await Worker(settings).run(until_signal())
