@@ -24,13 +24,21 @@ def page() -> str:
     sys.path.insert(0, str(PAGE.parent.parent))
     settings = import_module("hourmark.settings")
     common = settings.environment_names(settings.PlatformSettings)
+    told = set(common)
     parts = [HEAD, "\n## Every service\n", table(settings.PlatformSettings, common)]
     for room in ROOMS:
-        kind = import_module(f"{room}.settings").Settings
-        own = {name: field for name, field in settings.environment_names(kind).items() if name not in common}
-        if own:
-            parts += [f"\n## {room}\n", table(kind, own)]
+        kind = _settings_of(room)
+        own = {name: field for name, field in settings.environment_names(kind).items() if name not in told}
+        told |= own.keys()
+        parts += [f"\n## {room}\n", table(kind, own)]
     return "".join(parts)
+
+
+def _settings_of(room: str) -> type[BaseSettings]:
+    module = import_module(f"{room}.settings")
+    (found,) = (kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__)
+    assert issubclass(found, BaseSettings)
+    return found
 
 
 def table(kind: type[BaseSettings], names: dict[str, str]) -> str:
