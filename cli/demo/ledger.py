@@ -41,6 +41,11 @@ class Ledger:
         return len(self.acknowledged) + len(self.copies) + len(self.refused)
 
     @property
+    def unsettled(self) -> int:
+        """Events, copies included, that have been sent and wait for their verdict."""
+        return self.sent + self.copies_sent - self.settled
+
+    @property
     def hidden_resends(self) -> int:
         """Attempts beyond the first that the client made by itself: each may have left one more copy in the log, or none."""
         return sum(self.resends)

@@ -20,6 +20,7 @@ from .dataset import Item
 from .ledger import Ledger
 
 BATCH = 500
+AHEAD = 30_000  # events without a verdict at which the sender waits
 COPIED = 0.05
 EARLY = 1 / 3  # late copies are of batches from this first part, so that their time comes while others are still sent
 
@@ -75,6 +76,8 @@ class Traffic(threading.Thread):
         batches = -(-len(self._items) // BATCH)
         for number in range(batches):
             items = self._items[number * BATCH : (number + 1) * BATCH]
+            while self.ledger.unsettled > AHEAD and not self._ended.wait(0.01):
+                pass
             if self._ended.is_set():
                 return
             self._send(items, self._chosen(number, batches, items))
