@@ -1,7 +1,8 @@
 """The dedup worker against the bare client: `python -m benchmarks.dedup`.
 
 Both read the same preloaded raw topic, make the same claims in the same index and write the same bytes; the bare one is a loop of
-aiokafka's getmany, one claim, send_batch, commit. CPU comes from the operating system, for each process. Three rounds, medians.
+aiokafka's getmany, one claim, send_batch, commit. `pinned` is the worker kept on one core (HOURMARK_STREAMS_CPU). CPU comes from the
+operating system, for each process. Three rounds, medians.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ def main(kafka: str, redis_url: str, events: int = 300_000, rounds: int = 3) -> 
     bare_topic = f"bare.{event}"
     _prepare(kafka, admin, event, bare_topic, events)
     servers = {"kafka": _listening(urlsplit(f"//{kafka.split(',')[0]}").port), "valkey": _listening(urlsplit(redis_url).port)}
-    found: dict[str, list[dict[str, float]]] = {"worker": [], "bare": []}
+    found: dict[str, list[dict[str, float]]] = {"worker": [], "pinned": [], "bare": []}
     try:
         for number in range(rounds):
-            for name, topic in (("worker", clean_topic(event)), ("bare", bare_topic)):
+            for name, topic in (("worker", clean_topic(event)), ("pinned", clean_topic(event)), ("bare", bare_topic)):
                 _empty(redis_url)
                 argv, env = _command(name, kafka, redis_url, event, bare_topic, number)
                 found[name].append(_measure(argv, env, kafka, topic, events, servers))
@@ -55,8 +56,19 @@ def main(kafka: str, redis_url: str, events: int = 300_000, rounds: int = 3) -> 
         for future in admin.delete_topics([raw_topic(event), clean_topic(event), bare_topic]).values():
             future.result()
     medians = {name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in found.items()}
-    ratios = [worker["events_per_cpu_s"] / bare["events_per_cpu_s"] for worker, bare in zip(found["worker"], found["bare"], strict=True)]
-    return {"stage": "dedup", "events": events, **medians, "ratio_to_bare": statistics.median(ratios), "rounds": found}
+    return {
+        "stage": "dedup",
+        "events": events,
+        **medians,
+        "cpu_ratio_to_bare": {name: _ratio(found[name], found["bare"], "events_per_cpu_s") for name in ("worker", "pinned")},
+        "wall_ratio_to_bare": {name: _ratio(found[name], found["bare"], "events_per_s") for name in ("worker", "pinned")},
+        "rounds": found,
+    }
+
+
+def _ratio(ours: list[dict[str, float]], bare: list[dict[str, float]], what: str) -> float:
+    """Median over the rounds of ours as a share of the bare loop's in the same round."""
+    return statistics.median(one[what] / other[what] for one, other in zip(ours, bare, strict=True))
 
 
 def _prepare(kafka: str, admin: AdminClient, event: str, bare_topic: str, events: int) -> None:
@@ -93,11 +105,12 @@ def _command(name: str, kafka: str, redis_url: str, event: str, bare_topic: str,
         "HOURMARK_REDIS_URL": redis_url,
         "HOURMARK_PROFILE": "local",
         "HOURMARK_HOME": tempfile.mkdtemp(prefix="hourmark-bench-"),
-        "HOURMARK_STREAMS_APP_ID": f"{event}-{number}",
+        "HOURMARK_STREAMS_APP_ID": f"{event}-{name}-{number}",
+        "HOURMARK_STREAMS_CPU": str(max(os.sched_getaffinity(0))) if name == "pinned" else "-1",
         "HOURMARK_STREAMS_TYPES": json.dumps([event]),
         "HOURMARK_DEDUP_SECRET": SECRET,
     }
-    if name == "worker":
+    if name != "bare":
         return [sys.executable, "-m", "streams"], env
     return [sys.executable, "-m", "benchmarks.dedup", "--bare", event, bare_topic], env
 
@@ -118,6 +131,7 @@ def _measure(
         _until(lambda: _written(consumer, topic) - before >= wanted, child, log)
         seconds = time.monotonic() - at
         share = (wanted - start) / wanted * events
+        memory = watched["process"].memory_info().rss
         used = {name: (_cpu(process) - cpu[name]) / share * 1e6 for name, process in watched.items()}
     finally:
         child.terminate()
@@ -126,6 +140,7 @@ def _measure(
     return {
         "events_per_s": share / seconds,
         "events_per_cpu_s": 1e6 / used["process"],
+        "process_rss_mb": memory / 1e6,
         **{f"{name}_us_per_event": value for name, value in used.items()},
     }
 
@@ -150,7 +165,7 @@ def _cpu(process: psutil.Process) -> float:
 def _listening(port: int | None) -> psutil.Process | None:
     """The local process that listens there; None when it is not ours to see."""
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port and connection.pid:
             return psutil.Process(connection.pid)
     return None
 

@@ -75,31 +75,31 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             )
         return offset, decode_state(committed.metadata, f"{where} at {offset}")
 
-    async def commit_progress(self, progress: dict[TP, Progress]) -> bool:
-        """Commit offsets with their states, atomically per partition. False: not now (rebalance); the progress stays due.
-
-        A state that is too long for the metadata is held back, until a barrier closes some of its hours.
+    async def commit_progress(self, progress: dict[TP, Progress]) -> dict[TP, Progress]:
+        """Commit offsets with their states, atomically per partition; returns what was committed. The rest stays due: nothing can be
+        committed in a rebalance, and a state too long for the metadata is held back until a barrier closes some of its hours.
         """
-        done: bool = await self.call_thread(self._commit_progress, progress)
+        done: dict[TP, Progress] = await self.call_thread(self._commit_progress, progress)
         return done
 
-    async def _commit_progress(self, progress: dict[TP, Progress]) -> bool:
+    async def _commit_progress(self, progress: dict[TP, Progress]) -> dict[TP, Progress]:
         consumer = self._ensure_consumer()
         assigned = self.assignment()
-        offsets = {}
-        for tp, (offset, state) in progress.items():
-            metadata = encode_state(state)
+        offsets, committed = {}, {}
+        for tp, due in progress.items():
+            metadata = encode_state(due.state)
             if tp in assigned and len(metadata) <= METADATA_MAX:
-                offsets[driver.ensure_aiokafka_TP(tp)] = OffsetAndMetadata(offset, metadata)
+                offsets[driver.ensure_aiokafka_TP(tp)] = OffsetAndMetadata(due.next_offset, metadata)
+                committed[tp] = due
         if not offsets:
-            return False
+            return {}
         try:
             await consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError):  # the group has moved on: whoever owns the partitions replays from before
-            return False
+            return {}
         except KafkaError as exc:
             raise BrokerUnavailable(f"committing offsets: {exc!r}") from exc
-        return True
+        return committed
 
     async def ends(self) -> dict[TP, int]:
         """Next offset to be written of every assigned partition, asked from the brokers."""

@@ -25,6 +25,7 @@ class Settings(DedupSettings):
     session_timeout: float = Field(10.0, ge=2, le=300, description="Seconds after which a silent worker's partitions go to another")
     emit_timeout: float = Field(60.0, gt=0, description="Seconds for a poll's writes to be acknowledged, else the process ends")
     watchdog_s: float = Field(60.0, gt=0, description="Seconds with lag and without progress after which the process ends")
+    cpu: int = Field(-1, description="Core to stay on (Linux), -1: any; a worker's two threads share one interpreter and its cache")
     compression: str = Field("none", pattern="^(none|zstd|lz4|gzip|snappy)$", description="Of clean topics; zstd costs 0.6 µs an event")
 
 

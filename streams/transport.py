@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
-from time import monotonic
 from typing import Any, Final
 
 import structlog
@@ -29,6 +28,8 @@ log = structlog.get_logger()
 
 SCHEME: Final = "hourmark"
 GATHER_S: Final = 0.005
+TICK_S: Final = 0.005
+COMMIT_S: Final = 2.0
 DRAIN_S: Final = 6.0  # for the poll in hand at a rebalance or stop; far below the group's rebalance time-out
 
 
@@ -48,6 +49,7 @@ class BatchConsumer(driver.Consumer):
         self.frozen = False
         self._must_rewind = False
         self._drained_before = False
+        self._troubled = False
         self._doubted: tuple[TP, int] | None = None
         self._rewinds = 0
         super().__init__(*args, **kwargs)
@@ -201,11 +203,17 @@ class BatchConsumer(driver.Consumer):
         try:
             done = await self._thread.commit_progress(due)
         except BrokerUnavailable as exc:
-            log.warning("cannot commit, trying again", error=exc.message)
+            self._commit_trouble(exc.message)
             return False
-        if done:
-            ledger.settled(due)
-        return done
+        ledger.settled(done)
+        held_back = len(due) - len(done)
+        self._commit_trouble(f"{held_back} partitions: rebalancing, or more open hours than fit" if held_back and done else "")
+        return bool(done)
+
+    def _commit_trouble(self, what: str) -> None:
+        if what and not self._troubled:
+            log.warning("cannot commit everything, trying again", error=what)
+        self._troubled = bool(what)
 
     async def drain(self, seconds: float = DRAIN_S) -> None:
         """Begin no further poll, finish the one in hand within `seconds`, commit; what is left belongs to nobody from then on."""
@@ -215,30 +223,27 @@ class BatchConsumer(driver.Consumer):
             return
         ledger.closing = True
         self.waiting = None
-        end = monotonic() + seconds
-        for _ in range(int(seconds / 0.005)):
+        for _ in range(int(seconds / TICK_S)):
             if self.working is None or self.frozen:
                 break
-            await asyncio.sleep(0.005)
-        while ledger.due and monotonic() < end + 2.0 and not self.frozen:
-            if not await asyncio.wait_for(self.commit(), max(0.1, end + 2.0 - monotonic())) and ledger.due:
-                await asyncio.sleep(0.02)
-                if not set(ledger.due) & self.assignment():
-                    break
+            await asyncio.sleep(TICK_S)
+        try:
+            await asyncio.wait_for(self._commit_due(ledger), COMMIT_S)
+        except TimeoutError:
+            log.warning("the last commit did not get through; the next owner replays what it would have said", partitions=len(ledger.due))
         ledger.stale = True
+
+    async def _commit_due(self, ledger: Ledger) -> None:
+        for _ in range(10):
+            if self.frozen or not ledger.due.keys() & self.assignment():
+                return
+            if not await self.commit():  # another commit was under way, or the group has moved on without us
+                await asyncio.sleep(0.05)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._rewinds += 1
-        await self._drained()
+        await self.drain()
         await super().on_partitions_revoked(revoked)
-
-    async def _drained(self) -> None:
-        try:
-            await self.drain()
-        except TimeoutError:
-            log.warning("the last commit before a rebalance did not get through; the next owner replays it")
-            if self.ledger is not None:
-                self.ledger.stale = True
 
     async def perform_seek(self) -> None:
         """Rewind to what is committed. Called by Faust after each assignment and by us when fetched records were thrown away."""
@@ -267,7 +272,7 @@ class BatchConsumer(driver.Consumer):
         if wanted == self.topics_now or not wanted:
             return
         if self.topics_now is not None:
-            await self._drained()
+            await self.drain()
         self.topics_now = wanted
         await super().subscribe(wanted)
 

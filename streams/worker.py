@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
@@ -210,5 +211,8 @@ class Worker:
 
 async def main(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT."""
+    if settings.cpu >= 0 and hasattr(os, "sched_setaffinity"):
+        # Records are made by the consumer's thread and read by ours; on two cores each of them crosses over (0.35 µs an event).
+        os.sched_setaffinity(0, {settings.cpu})
     logging.getLogger("aiokafka").setLevel(logging.ERROR)  # every reconnect is a warning there; ours come once per episode
     await Worker(settings).run(until_signal())

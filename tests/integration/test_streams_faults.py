@@ -26,7 +26,7 @@ def test_killed_again_and_again(stage: Stage) -> None:
     thing = stage.declare(partitions=4)
     worker = stage.worker()
     load = Load(stage, thing)
-    for seconds in (3.0, 4.0, 3.3, 3.7):
+    for seconds in (2.5, 3.0, 2.2, 2.7):
         time.sleep(seconds)
         worker.kill()
         worker = stage.worker()
@@ -41,7 +41,7 @@ def test_frozen_past_the_session_and_continued(stage: Stage) -> None:
     load = Load(stage, thing)
     time.sleep(6)
     zombie.signal(signal.SIGSTOP)
-    time.sleep(8)
+    time.sleep(6.5)
     zombie.signal(signal.SIGCONT)
     time.sleep(5)
     load.stop()
