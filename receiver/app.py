@@ -57,7 +57,7 @@ class Receiver:
 
     async def __aenter__(self) -> Receiver:
         settings = self.settings
-        server = web.Server(self._serve, access_log=None, auto_decompress=False, keepalive_timeout=75.0)
+        server = web.Server(self._serve, access_log=None, auto_decompress=False, keepalive_timeout=75.0, lingering_time=min(2.0, settings.stall_s))
         self._runner = web.ServerRunner(server, shutdown_timeout=settings.stop_s)
         await self._runner.setup()
         host, port = listen_address(settings.listen)

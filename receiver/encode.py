@@ -28,7 +28,7 @@ class Encoded(NamedTuple):
 
 def encode(batch: Batch, plan: Plan, indexes: Sequence[int], common: bytes, fault: Fault) -> Encoded:
     """`common`: the sender's fields as codec.sender_bytes gives them. Whatever cannot be stored goes to `fault`."""
-    events, ids, read = batch.events, batch.ids, plan.codec.read
+    events, ids, read, keyed = batch.events, batch.ids, plan.codec.read, plan.key
     kept: list[int] = []
     heads: list[Head] = []
     payloads: list[dict[str, Any]] = []
@@ -40,6 +40,9 @@ def encode(batch: Batch, plan: Plan, indexes: Sequence[int], common: bytes, faul
         except SchemaMismatch as exc:
             fault(index, exc)
             continue
+        if keyed is not None and payload[keyed] is None:
+            fault(index, SchemaMismatch("the key of the event type may not be null", path=f"/payload/{keyed}"))
+            continue
         heads.append((ids[index], micros_of(event.time), event.seq, event.attempt))
         payloads.append(payload)
         kept.append(index)
@@ -50,7 +53,7 @@ def encode(batch: Batch, plan: Plan, indexes: Sequence[int], common: bytes, faul
     except Exception:  # one of them is more than fastavro can write: find it, the others go on
         kept, heads, payloads = _writable(fault, plan, kept, heads, payloads)
         values = plan.codec.write(common, heads, payloads)
-    keys = [head[0] for head in heads] if plan.key is None else [str(payload[plan.key]).encode() for payload in payloads]
+    keys = [head[0] for head in heads] if keyed is None else [str(payload[keyed]).encode() for payload in payloads]
     if values and max(map(len, values)) > VALUE_MAX:
         kept, values, keys = _small(fault, kept, values, keys)
     count = plan.partitions
