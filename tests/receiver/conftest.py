@@ -33,7 +33,9 @@ class Rig:
         self.url = receiver.url + "/v1/events"
 
     async def post(self, body: bytes, token: str = TOKEN, **headers: str) -> Answer:
-        named = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"} | {n.replace("_", "-"): v for n, v in headers.items()}
+        named = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"} | {
+            n.replace("_", "-"): v for n, v in headers.items()
+        }
         async with self.session.post(self.url, data=body, headers=named, skip_auto_headers=["Accept-Encoding"]) as answer:
             assert answer.content_type == "application/json"
             return Answer(answer.status, answer.headers, msgspec.json.decode(await answer.read()))

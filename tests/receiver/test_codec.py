@@ -76,7 +76,10 @@ CASES: dict[str, Case] = {
         logical("long", "timestamp-micros"),
         MOMENT.map(lambda one: ((one - EPOCH) // timedelta(microseconds=1), one)),
     ),
-    "nullable micros": (["null", logical("long", "timestamp-micros")], st.just((None, None)) | MOMENT.map(lambda one: (one.isoformat(), one))),
+    "nullable micros": (
+        ["null", logical("long", "timestamp-micros")],
+        st.just((None, None)) | MOMENT.map(lambda one: (one.isoformat(), one)),
+    ),
     "local": (
         logical("long", "local-timestamp-micros"),
         MOMENT.map(lambda one: (one.replace(tzinfo=None).isoformat(), one.replace(tzinfo=None))),
@@ -113,7 +116,10 @@ def records(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[tuple[dict[str,
 
 
 HEADS = st.tuples(
-    st.binary(min_size=16, max_size=16), st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999), st.none() | INT64, st.integers(1, 2**31 - 1)
+    st.binary(min_size=16, max_size=16),
+    st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999),
+    st.none() | INT64,
+    st.integers(1, 2**31 - 1),
 )
 SENDERS = st.builds(Sender, TEXT, TEXT, TEXT, st.none() | TEXT, INT64, INT64)
 
@@ -311,6 +317,8 @@ def test_schemas_that_cannot_be_used() -> None:
     recursive = {"type": "record", "name": "L", "fields": [{"name": "next", "type": ["null", "L"]}]}
     with pytest.raises(InvariantBroken, match="recursive"):
         codec_of(field(recursive))
-    bare = WireSchema(revision=1, schema_id=1, event="a.b", version=1, fingerprint="", avro={"type": "record", "name": "X", "fields": PLAYED})
+    bare = WireSchema(
+        revision=1, schema_id=1, event="a.b", version=1, fingerprint="", avro={"type": "record", "name": "X", "fields": PLAYED}
+    )
     with pytest.raises(InvariantBroken, match="envelope"):
         Codec(bare)

@@ -40,7 +40,11 @@ def compressors() -> Iterator[tuple[str, bytes, bytes]]:
     raw = zlib.compressobj(wbits=-15)
     yield "deflate", raw.compress(data) + raw.flush(), data
     yield "zstd", zstandard.ZstdCompressor(level=19).compress(data), data
-    for encoding, empty in (("gzip", gzip.compress(b"")), ("deflate", zlib.compress(b"")), ("zstd", zstandard.ZstdCompressor().compress(b""))):
+    for encoding, empty in (
+        ("gzip", gzip.compress(b"")),
+        ("deflate", zlib.compress(b"")),
+        ("zstd", zstandard.ZstdCompressor().compress(b"")),
+    ):
         yield encoding, empty, b""
 
 

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from receiver.publisher import KafkaPublisher
+from receiver.settings import Settings
+
+from .fakes import FakePublisher
+from .publisher_suite import SUITE
+
+
+@pytest.mark.parametrize("behaviour", SUITE)
+async def test_the_fake_behaves(behaviour: Any) -> None:
+    await behaviour(FakePublisher(), "a.topic")
+
+
+async def test_without_kafka_it_is_not_ready_and_refuses(tmp_path: Path) -> None:
+    settings = Settings(kafka="127.0.0.1:9", home=tmp_path, broker_down_s=0.2, delivery_s=1.0)
+    publisher = KafkaPublisher(settings)
+    publisher.start()
+    assert publisher.not_ready() == "Kafka has not acknowledged a record yet"
+    delivery = await asyncio.wait_for(publisher.publish([("a.topic", b"v", b"k", 0, None)]), 30)
+    assert delivery.offsets == [-1]
+    assert delivery.failure is not None
+    assert delivery.failure.code == "broker_unavailable"
+    refusal = publisher.refusal()
+    assert refusal is not None
+    assert refusal.retry_after == 2.0
+    await publisher.close(0.1)
