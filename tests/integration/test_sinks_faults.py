@@ -92,7 +92,7 @@ def test_killed_at_random_times_under_load(kafka: str, tmp_path: Path, seed: int
     finally:
         loading.join()
         codes = [stop(child) for child in children]
-    assert codes == [0, 0]
+    assert set(codes) <= {0, -signal.SIGTERM}  # the latter when it was still starting
     check(stage, feeds)
 
 

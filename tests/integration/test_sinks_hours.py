@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from hourmark.errors import OffsetLost
 from hourmark.hours import label
@@ -15,7 +18,7 @@ from hourmark.topics import REJECTED, SEALED_HOURS
 from sinks.catalogue import FixedCatalogue
 from sinks.fsck import fsck
 from sinks.manifest import SealedHour, decode, digest
-from sinks.worker import Seams
+from sinks.worker import Seams, SinkWorker
 from tests.sinks.fakes import HOUR, PAYLOAD, Clean, Feed, declared, event_id, snapshot_of, value_of, wire_schema
 from tests.sinks.stage import Stage, eventually, store_of
 
@@ -146,21 +149,14 @@ def test_small_buffers_write_many_parts_and_the_same_hour(kafka: str, tmp_path: 
 
 def test_a_truncated_log_stops_the_worker(kafka: str, tmp_path: Path) -> None:
     """Records that no commit entry covers are gone: never skip them silently."""
-    from confluent_kafka import TopicPartition
-    from confluent_kafka.admin import AdminClient
-
     stage = Stage(kafka, tmp_path)
     schema, feed = wire_schema(stage.type, 1, PAYLOAD), Feed()
     fill(feed, schema, HOUR, range(100))
     stage.send(0, feed.out)
-    for future in AdminClient({"bootstrap.servers": kafka}).delete_records([TopicPartition(stage.topic, 0, 50)]).values():
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for future in admin.delete_records([TopicPartition(stage.topic, 0, 50)]).values():
         future.result()
-    with pytest.raises(OffsetLost), stage.worker(schema, declared(stage.type, schema)) as worker:
-        eventually(lambda: worker._last_turn > 0, "the worker to turn")
-        eventually(lambda: not any(t.name == "sink-under-test" and t.is_alive() for t in _threads()), "the worker to stop")
-
-
-def _threads() -> list[object]:
-    import threading
-
-    return list(threading.enumerate())
+    worker = SinkWorker(stage.settings(), Seams(catalogue=FixedCatalogue(snapshot_of(schema, declared(stage.type, schema)))))
+    with pytest.raises(OffsetLost):
+        worker.run(threading.Event())
+    assert not (stage.lake / "meta/commits").exists()
