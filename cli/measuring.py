@@ -18,7 +18,7 @@ ALONE = ("end_to_end",)  # brings a whole stack of its own
 
 
 class Figure(NamedTuple):
-    """One line of the table. `cpu` and `rss` by process; `ratio`: events/s as a share of the bare loop's, None when there is none."""
+    """One line of the table. `cpu` and `rss` by process; `ratio` to the bare loop, 1 when ours costs nothing more; None without one."""
 
     stage: str
     what: str
@@ -76,11 +76,23 @@ def _run(stage: str, offered: dict[str, Any]) -> Any:
 def figures(results: dict[str, Any]) -> Iterator[Figure]:
     """One line per measured way and one for each bare loop."""
     for stage, result in results.items():
-        bare = result.get("bare") or {}
         for what, measured in result.items():
-            if isinstance(measured, dict) and "events_per_s" in measured:
-                ratio = measured["events_per_s"] / bare["events_per_s"] if bare and what != "bare" else None
-                yield Figure(stage, what, measured["events_per_s"], _by_process(measured, "_us"), _by_process(measured, "rss_mb"), ratio)
+            if isinstance(measured, dict) and (rate := measured.get("events_per_s", measured.get("rate"))) is not None:
+                ratio = None if what == "bare" else _ratio(result, measured)
+                yield Figure(stage, what, rate, _by_process(measured, "_us"), _by_process(measured, "rss_mb"), ratio)
+
+
+def _ratio(result: dict[str, Any], measured: dict[str, Any]) -> float | None:
+    """The benchmark's own comparison with its bare loop; else events per CPU second, as a share of the bare loop's."""
+    own = measured.get("ratio_to_bare", result.get("ratio_to_bare"))
+    if own is not None:
+        return float(own)
+    bare, rate = _per_cpu_second(result.get("bare") or {}), _per_cpu_second(measured)
+    return rate / bare if bare and rate else None
+
+
+def _per_cpu_second(measured: dict[str, float]) -> float | None:
+    return measured["events_per_cpu_s"] if "events_per_cpu_s" in measured else 1e6 / measured["cpu_us"] if measured.get("cpu_us") else None
 
 
 def _by_process(measured: dict[str, float], ending: str) -> str:
