@@ -27,7 +27,7 @@ from .budget import Reading
 from .catalogue import Catalogue, Tail
 from .errors import Refused
 from .intake import Intake
-from .keys import authorize
+from .keys import Keys
 from .lookup import Lookup
 from .measures import INFLIGHT, READING, REFUSALS, TOTALS
 from .publisher import KafkaPublisher, Publisher
@@ -50,6 +50,7 @@ class Receiver:
         self.tail: Tail = tail if tail is not None else ControlTail(settings, "receiver")
         self.publisher: Publisher = publisher if publisher is not None else KafkaPublisher(settings, self.broken.set)
         self.lookup = Lookup(settings.registry_url, self.tail.offer)
+        self.keys = Keys(lambda: self.tail.snapshot)
         self.reading = Reading(settings.inflight_bytes)
         self.intake = Intake(settings, Catalogue(lambda: self.tail.snapshot), self.lookup, self.publisher)
         self._runner: web.ServerRunner | None = None
@@ -57,7 +58,8 @@ class Receiver:
 
     async def __aenter__(self) -> Receiver:
         settings = self.settings
-        server = web.Server(self._serve, access_log=None, auto_decompress=False, keepalive_timeout=75.0, lingering_time=min(2.0, settings.stall_s))
+        linger = min(2.0, settings.stall_s)
+        server = web.Server(self._serve, access_log=None, auto_decompress=False, keepalive_timeout=75.0, lingering_time=linger)
         self._runner = web.ServerRunner(server, shutdown_timeout=settings.stop_s)
         await self._runner.setup()
         host, port = listen_address(settings.listen)
@@ -92,7 +94,7 @@ class Receiver:
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            if request.path == EVENTS_PATH:
+            if request.raw_path == EVENTS_PATH or request.path == EVENTS_PATH:
                 return await self._events(request)
             return self._aside(request)
         except Refused as exc:
@@ -108,7 +110,7 @@ class Receiver:
     async def _events(self, request: web.BaseRequest) -> web.Response:
         if request.method != "POST":
             raise Refused(405, "method_not_allowed", f"{EVENTS_PATH} takes POST", Allow="POST")
-        key = authorize(request.headers.get("Authorization"), self.tail.snapshot)
+        key = self.keys.authorize(request.headers.get("Authorization"))
         refusal = self._refusal()
         if refusal is not None:
             raise refusal

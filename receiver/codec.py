@@ -7,6 +7,7 @@ and spliced in. Only the payload goes through fastavro, into one buffer for all 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final, NamedTuple
 
@@ -63,12 +64,15 @@ def sender_bytes(sender: Sender) -> bytes:
         (
             long_bytes(sender.sent_at),
             long_bytes(sender.received_at),
-            text_bytes(sender.sdk),
-            text_bytes(sender.sdk_version),
-            text_bytes(sender.app),
-            _NULL if sender.install is None else _SECOND + text_bytes(sender.install),
+            _who(sender.sdk, sender.sdk_version, sender.app, sender.install),
         )
     )
+
+
+@lru_cache(1024)
+def _who(sdk: str, sdk_version: str, app: str, install: str | None) -> bytes:
+    """The same senders come again and again."""
+    return text_bytes(sdk) + text_bytes(sdk_version) + text_bytes(app) + (_NULL if install is None else _SECOND + text_bytes(install))
 
 
 class Codec:

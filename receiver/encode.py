@@ -29,24 +29,19 @@ class Encoded(NamedTuple):
 def encode(batch: Batch, plan: Plan, indexes: Sequence[int], common: bytes, fault: Fault) -> Encoded:
     """`common`: the sender's fields as codec.sender_bytes gives them. Whatever cannot be stored goes to `fault`."""
     events, ids, read, keyed = batch.events, batch.ids, plan.codec.read, plan.key
-    kept: list[int] = []
-    heads: list[Head] = []
-    payloads: list[dict[str, Any]] = []
-    for index in indexes:
-        event = events[index]
-        assert event is not None  # groups hold events without a fault only
-        try:
-            payload = read(event.payload)
-        except SchemaMismatch as exc:
-            fault(index, exc)
-            continue
-        if keyed is not None and payload[keyed] is None:
-            fault(index, SchemaMismatch("the key of the event type may not be null", path=f"/payload/{keyed}"))
-            continue
-        heads.append((ids[index], micros_of(event.time), event.seq, event.attempt))
-        payloads.append(payload)
-        kept.append(index)
-    if heads and not (min(head[1] for head in heads) >= MIN_MICROS and max(head[1] for head in heads) <= MAX_MICROS):
+    kept = list(indexes)
+    try:
+        payloads = [read(events[index].payload) for index in kept]  # type: ignore[union-attr]  # those without an event have a fault
+    except SchemaMismatch:
+        kept, payloads = _readable(batch, plan, kept, fault)
+    if keyed is not None and any(payload[keyed] is None for payload in payloads):
+        kept, payloads = _keyed(fault, keyed, kept, payloads)
+    times = [micros_of(events[index].time) for index in kept]  # type: ignore[union-attr]  # as above
+    heads = [
+        (ids[index], moment, event.seq, event.attempt)  # type: ignore[union-attr]  # as above
+        for index, moment, event in zip(kept, times, map(events.__getitem__, kept), strict=True)
+    ]
+    if times and not (min(times) >= MIN_MICROS and max(times) <= MAX_MICROS):
         kept, heads, payloads = _within_years(fault, kept, heads, payloads)
     try:
         values = plan.codec.write(common, heads, payloads)
@@ -61,6 +56,31 @@ def encode(batch: Batch, plan: Plan, indexes: Sequence[int], common: bytes, faul
 
 
 Parts = tuple[list[int], list[Head], list[dict[str, Any]]]
+
+
+def _readable(batch: Batch, plan: Plan, indexes: Sequence[int], fault: Fault) -> tuple[list[int], list[dict[str, Any]]]:
+    """Once more, one by one, when some payload does not fit."""
+    kept: list[int] = []
+    payloads: list[dict[str, Any]] = []
+    for index in indexes:
+        event = batch.events[index]
+        assert event is not None
+        try:
+            payloads.append(plan.codec.read(event.payload))
+            kept.append(index)
+        except SchemaMismatch as exc:
+            fault(index, exc)
+    return kept, payloads
+
+
+def _keyed(fault: Fault, keyed: str, kept: list[int], payloads: list[dict[str, Any]]) -> tuple[list[int], list[dict[str, Any]]]:
+    good = []
+    for position, (index, payload) in enumerate(zip(kept, payloads, strict=True)):
+        if payload[keyed] is not None:
+            good.append(position)
+        else:
+            fault(index, SchemaMismatch("the key of the event type may not be null", path=f"/payload/{keyed}"))
+    return [kept[p] for p in good], [payloads[p] for p in good]
 
 
 def _within_years(fault: Fault, kept: list[int], heads: list[Head], payloads: list[dict[str, Any]]) -> Parts:

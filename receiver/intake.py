@@ -38,6 +38,7 @@ class Intake:
         self.budget = Budget(settings.inflight_bytes)
         self._settings, self._catalogue, self._lookup, self._publisher, self._now = settings, catalogue, lookup, publisher, now
         self._quota = Quota(settings.quota_events_s)
+        self._hours = settings.hours
 
     def full(self) -> Overloaded | None:
         """Set when no tier has room for anything: then a request need not even be read."""
@@ -48,7 +49,7 @@ class Intake:
         batch = parse(body, int(self._now() * 1_000_000), self._settings.batch_events)
         if not batch.events:
             return EMPTY
-        work = Work(batch, self._settings.hours, self._now)
+        work = Work(batch, self._hours, self._now)
         groups = work.groups()
         check_types(key, groups)
         self._quota.take(key, len(batch.events))

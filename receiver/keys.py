@@ -4,17 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from hourmark.errors import QuotaExceeded
 from hourmark.schemas import Snapshot, WriteKey, token_digest
 
 from .errors import Refused
 
-BURST_S = 2.0
+BURST_S: Final = 2.0
+REMEMBERED: Final = 10_000
 
 
-def authorize(header: str | None, snapshot: Snapshot) -> WriteKey:
-    """The key of `Authorization: Bearer <write key>` (scheme in any case). Raises Refused with 401."""
+class Keys:
+    """The write keys of the snapshot of now. Remembers the headers that were good, as long as the snapshot is the same."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+        self._seen: Snapshot | None = None
+        self._good: dict[str | None, WriteKey] = {}
+
+    def authorize(self, header: str | None) -> WriteKey:
+        """The key of `Authorization: Bearer <write key>` (scheme in any case). Raises Refused with 401."""
+        snapshot = self._snapshot()
+        if snapshot is not self._seen:
+            self._seen, self._good = snapshot, {}
+        key = self._good.get(header)
+        if key is None:
+            key = _known(header, snapshot)
+            if len(self._good) < REMEMBERED:
+                self._good[header] = key
+        return key
+
+
+def _known(header: str | None, snapshot: Snapshot) -> WriteKey:
     scheme, _, token = (header or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refused(401, "unauthorized", "send the header Authorization: Bearer <write key>", WWW_Authenticate="Bearer")

@@ -152,10 +152,11 @@ class Work:
     def answer(self, delivery: Delivery) -> bytes:
         """The body of the answer, once all records are settled. Counts what was done."""
         verdicts = [""] * len(self.batch.events)
-        failure = delivery.failure
-        if not isinstance(failure, Unavailable):
-            failure = BrokerUnavailable("Kafka has not stored the event", retry_after=BROKER_RETRY_S)
-        again = answer.retry(failure)
+        failure, again = delivery.failure, ""
+        if failure is not None:
+            if not isinstance(failure, Unavailable):
+                failure = BrokerUnavailable("Kafka has not stored the event", retry_after=BROKER_RETRY_S)
+            again = answer.retry(failure)
         lost = 0
         for part in self._stored:
             lost += self._answer_stored(part, delivery, verdicts, again)
@@ -163,7 +164,7 @@ class Work:
             verdicts[index] = verdicts[index].replace('"stored",', '"stored","code":"duplicate_in_batch",')
         for refused in self._refused:
             lost += self._answer_refused(refused, delivery, verdicts, again)
-        if lost:
+        if failure is not None:
             RETRIES.labels(failure.code).inc(lost)
         for index, error in self._retries.items():
             verdicts[index] = answer.retry(error)

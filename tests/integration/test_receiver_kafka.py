@@ -98,7 +98,7 @@ def settings_for(kafka: str, home: Path, **facts: Any) -> Settings:
 
 async def until(condition: Any, what: str, seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  what is waited for has no event
             await asyncio.sleep(0.05)
 
 
@@ -162,10 +162,10 @@ async def test_what_is_answered_is_what_is_there(kafka: str, receiver: tuple[Rec
     bad = event(type=known.event, payload={"track": 5})
     strange = event(type=f"{known.event}.unknown", payload={"a": 1})
     headers = {"Authorization": f"Bearer {known.token}", "Content-Type": "application/json"}
-    async with aiohttp.ClientSession() as session:
-        async with session.post(running.url + "/v1/events", data=request(good, bad, strange), headers=headers) as answer:
-            assert answer.status == 200
-            results = (await answer.json())["results"]
+    body = request(good, bad, strange)
+    async with aiohttp.ClientSession() as session, session.post(running.url + "/v1/events", data=body, headers=headers) as answer:
+        assert answer.status == 200
+        results = (await answer.json())["results"]
     assert [one["verdict"] for one in results.values()] == ["stored", "rejected", "parked"]
     stored, parked = results[good["id"]], results[strange["id"]]
     assert stored["partition"] == partition_of(uuid.UUID(good["id"]).bytes, PARTITIONS)
@@ -260,7 +260,7 @@ async def test_two_processes_share_a_port_and_one_leaves(processes: Any, kafka: 
         return count
 
     async with asyncio.timeout(60):
-        while await ready_connections() < 20 or any(process.poll() is not None for process in started):
+        while await ready_connections() < 20 or any(process.poll() is not None for process in started):  # noqa: ASYNC110  what is waited for has no event
             await asyncio.sleep(0.1)
 
     async def flow() -> None:

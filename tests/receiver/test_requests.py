@@ -250,7 +250,7 @@ async def test_a_stop_answers_what_was_accepted(settings: Settings) -> None:
         await receiver.__aenter__()
         rig = Rig(receiver, publisher, FixedTail(catalogue()), session)
         sent = asyncio.ensure_future(rig.send(event()))
-        while not receiver.intake.budget.total:
+        while not receiver.intake.budget.total:  # noqa: ASYNC110  what is waited for has no event
             await asyncio.sleep(0.01)
         stopping = asyncio.ensure_future(receiver.__aexit__(None, None, None))
         await asyncio.sleep(0.05)
