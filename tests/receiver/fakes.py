@@ -104,6 +104,10 @@ PLAYED: list[dict[str, Any]] = [
 ]
 
 
+TIGHT = {"type": "fixed", "name": "Tight", "size": 2, "logicalType": "decimal", "precision": 10, "scale": 0}
+SWOLLEN = {"type": "record", "name": "Swollen", "fields": [{"name": "text", "type": "string", "default": "x" * 1000}]}
+
+
 def catalogue() -> Snapshot:
     """`play.song` is all in order; its neighbours are keyed, bound to an SDK, blocked, a draft, and of the debug tier."""
     return snapshot(
@@ -112,5 +116,7 @@ def catalogue() -> Snapshot:
         *declared("play.bound", 3, [{"name": "x", "type": "long"}], sdks=("special",)),
         *declared("play.blocked", 4, [{"name": "x", "type": "long"}], lifecycle="blocked"),
         *declared("play.draft", 5, [{"name": "x", "type": "long"}], lifecycle="draft"),
+        *declared("play.tight", 7, [{"name": "price", "type": TIGHT}]),
+        *declared("play.swollen", 8, [{"name": "many", "type": {"type": "array", "items": SWOLLEN}}]),
         *declared("play.debug", 6, [{"name": "text", "type": "string"}], tier="debug"),
     )

@@ -322,3 +322,10 @@ def test_schemas_that_cannot_be_used() -> None:
     )
     with pytest.raises(InvariantBroken, match="envelope"):
         Codec(bare)
+
+
+def test_the_one_that_fastavro_cannot_write_is_found() -> None:
+    codec = codec_of(PLAYED)
+    codec.check(codec.read(Raw(b'{"track":"t","ms_played":1}')))
+    with pytest.raises(SchemaMismatch, match="cannot be encoded"):
+        codec.check({"track": object()})

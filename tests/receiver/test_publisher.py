@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 
-from receiver.publisher import KafkaPublisher
+from receiver.publisher import Delivery, KafkaPublisher
 from receiver.settings import Settings
 
 from .fakes import FakePublisher
@@ -31,3 +32,16 @@ async def test_without_kafka_it_is_not_ready_and_refuses(tmp_path: Path) -> None
     assert refusal is not None
     assert refusal.retry_after == 2.0
     await publisher.close(0.1)
+
+
+async def test_a_producer_that_is_broken_says_so_once(tmp_path: Path) -> None:
+    told: list[str] = []
+    publisher = KafkaPublisher(Settings(kafka="127.0.0.1:9", home=tmp_path), lambda: told.append("broken"))
+    delivery = Delivery(2, lambda _: told.append("settled"))
+    fatal = KafkaError(KafkaError._FATAL, "out of order", fatal=True)
+    publisher._failed(delivery, fatal)
+    publisher._failed(delivery, fatal)
+    assert told == ["broken", "settled"]
+    assert publisher.broken is not None
+    assert publisher.not_ready() == publisher.broken.message
+    assert delivery.offsets == [-1, -1]

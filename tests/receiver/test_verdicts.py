@@ -60,6 +60,7 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "in a map": (payload(counts={"a": "x"}), "schema_mismatch", "/payload/counts"),
     "time of the payload": (payload(seen_at="tomorrow"), "schema_mismatch", "/payload/seen_at"),
     "keyed without its key": (event(type="play.keyed", payload={}), "schema_mismatch", "/payload/user"),
+    "small as JSON, large as Avro": (event(type="play.swollen", payload={"many": [{}] * 3000}), "event_too_large", ""),
     "wrong SDK": (event(type="play.bound", payload={"x": 1}), "sdk_not_bound", ""),
     "blocked type": (event(type="play.blocked", payload={"x": 1}), "blocked_event_type", ""),
 }
@@ -202,3 +203,9 @@ async def test_a_full_tier_leaves_the_others_alone(rig: Rig) -> None:
     budget.release("debug", budget.limits["debug"])
     assert (await rig.send(debug)).status == 200
     assert set(budget.used.values()) == {0}
+
+
+async def test_a_schema_that_cannot_be_used_holds_only_its_own_events(rig: Rig) -> None:
+    answer = await rig.send(event(), event(type="play.tight", payload={"price": "1"}))
+    assert [(verdict["verdict"], verdict.get("code")) for verdict in answer.verdicts] == [("stored", None), ("retry", "registry_unavailable")]
+    assert (await rig.send(event(type="play.tight", payload={"price": "1"}))).status == 503
