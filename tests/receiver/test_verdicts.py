@@ -206,6 +206,8 @@ async def test_a_full_tier_leaves_the_others_alone(rig: Rig) -> None:
 
 
 async def test_a_schema_that_cannot_be_used_holds_only_its_own_events(rig: Rig) -> None:
-    answer = await rig.send(event(), event(type="play.tight", payload={"price": "1"}))
-    assert [(verdict["verdict"], verdict.get("code")) for verdict in answer.verdicts] == [("stored", None), ("retry", "registry_unavailable")]
-    assert (await rig.send(event(type="play.tight", payload={"price": "1"}))).status == 503
+    tight = event(type="play.tight", payload={"price": "1"})
+    answer = await rig.send(event(), tight)
+    verdicts = [(verdict["verdict"], verdict.get("code")) for verdict in answer.verdicts]
+    assert verdicts == [("stored", None), ("retry", "registry_unavailable")]
+    assert (await rig.send(tight)).status == 503
