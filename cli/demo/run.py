@@ -52,9 +52,9 @@ def run(plan: Plan) -> int:
             out.print(f"starting Kafka, Valkey, registry, receiver, 2 dedup workers, 2 sink workers in {place} …")
             stack.up(bound=True)
             status = stack.status()
-            for declaration in read(DECLARATIONS):
-                Catalogue(status.registry).declare(declaration["event"], declaration, wait=15.0)
+            _declare(status.registry)
             data = loading.result()
+        out.print(f"ready after {time.monotonic() - started:.0f} s: `HOURMARK_HOME={place} hourmark status` in another terminal shows it")
         show = Show(out, place, Hours(status.hour_seconds, parse_label(status.hour_anchor)))
         ledgers = show.send(stack, status, data, plan)
         show.wait_for_seals(ledgers)
@@ -62,6 +62,13 @@ def run(plan: Plan) -> int:
     finally:
         stack.down()
         out.print(f"stack stopped; {time.monotonic() - started:.0f} s in all", style="dim")
+
+
+def _declare(registry: str) -> None:
+    """All three event types side by side, each live on every node when this returns."""
+    catalogue, declarations = Catalogue(registry), read(DECLARATIONS)
+    with ThreadPoolExecutor(len(declarations)) as pool:
+        list(pool.map(lambda found: catalogue.declare(found["event"], found, wait=15.0), declarations))
 
 
 def _fresh_stack(place: Path, plan: Plan) -> Stack:
@@ -93,7 +100,8 @@ class Show:
         total = sum(map(len, items.values()))
         self._out.print(f"sending {total:,} events of New York in 2013; an hour lasts {plan.hour_seconds} s")
         http = Client.http(status.receiver, write_key=status.write_key, app="nyc-flights", block_timeout=STUCK_S)
-        kafka = Client.kafka(status.kafka, registry=status.registry, app="nyc-weather", block_timeout=STUCK_S)
+        quiet = {"log_level": 0}  # the client says once, in one line, what its library says many times
+        kafka = Client.kafka(status.kafka, registry=status.registry, app="nyc-weather", block_timeout=STUCK_S, options=quiet)
         traffic = [
             Traffic(kafka if ledger.event_type == dataset.WEATHER else http, ledger, items[ledger.event_type], 2 * plan.hour_seconds, seed)
             for seed, ledger in enumerate(ledgers)
@@ -104,13 +112,14 @@ class Show:
             for sender in traffic:
                 sender.start()
             try:
-                self._until_settled(traffic, watch, faults, total)
+                with watch.hears("hourmark_client"):
+                    self._until_settled(traffic, watch, faults, total)
+                    for client in (http, kafka):
+                        client.close(STUCK_S)
             finally:
                 for sender in traffic:
                     sender.stop()
             watch.show(force=True)
-        for client in (http, kafka):
-            client.close(STUCK_S)
         return ledgers
 
     def _until_settled(self, traffic: list[Traffic], watch: Watch, faults: Faults, total: int) -> None:

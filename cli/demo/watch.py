@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +16,15 @@ from cli.output import table
 from .ledger import Ledger
 
 PLAIN_EVERY_S = 3.0
+
+
+class _Notices(logging.Handler):
+    def __init__(self, notice: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._notice = notice
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._notice(record.getMessage())
 
 
 class Watch:
@@ -43,7 +54,20 @@ class Watch:
 
     def notice(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(f"[bold yellow]{self._clock}[/] {text}")
+        from rich.markup import escape
+
+        self._console.print(f"[bold yellow]{self._clock}[/] {escape(text)}")
+
+    @contextmanager
+    def hears(self, name: str) -> Iterator[None]:
+        """Warnings of this logger become notices, so that they do not tear the table."""
+        handler = _Notices(self.notice)
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
 
     def show(self, *, force: bool = False) -> None:
         """Draw the present state if it is time to."""
