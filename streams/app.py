@@ -44,7 +44,8 @@ def create_app(settings: Settings, pipeline: Pipeline, topics: frozenset[str]) -
         broker_commit_interval=settings.commit_interval,
         broker_max_poll_records=settings.max_poll,
         consumer_max_fetch_size=settings.fetch_bytes,
-        consumer_metadata_max_age_ms=10_000,
+        # A group's leader that does not know a new topic yet assigns nothing of it, until its metadata is renewed.
+        consumer_metadata_max_age_ms=1_000,
         # Never used to choose an offset: every partition is sought to its committed offset (or 0), and every gap is an OffsetLost.
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,  # the transport drains by itself
