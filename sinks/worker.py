@@ -27,7 +27,9 @@ from .catalogue import Catalogue, Schemas
 from .commits import CommitChain, Tip
 from .decode import Decoder, RowDecoder
 from .flush import Flushed, Flusher, Shapes
+from .holds import Holds
 from .intake import Intake
+from .memory import give_back
 from .outbox import KafkaOutbox, Outbox
 from .seal import Sealer
 from .settings import Settings
@@ -39,7 +41,6 @@ POLL_RECORDS = 10_000
 POLL_S = 0.1
 SEAL_SLICE_S = 0.5
 EVERY_S = 1.0
-HOLD_MOST_S = 30.0
 ASSIGN_PATIENCE_S = 240.0  # below max.poll.interval.ms, after which the group would think us dead
 GAPS_MOST = 3
 
@@ -62,15 +63,6 @@ class Seams(NamedTuple):
     now: Callable[[], float] = time.time
 
 
-class _Hold(NamedTuple):
-    """A partition that waits. `until`: monotonic. `paused` False: it reads again, and keeps its delay until a flush has passed."""
-
-    until: float
-    delay: float
-    code: str
-    paused: bool
-
-
 class SinkWorker:
     """`run(stop)` blocks until `stop` is set. Raises InvariantBroken when going on could lose or double an event."""
 
@@ -81,7 +73,7 @@ class SinkWorker:
         self._chain = CommitChain(self.store)
         self.batches = HourlyBatches(settings.buffer_bytes, settings.part_bytes)
         self._intake = Intake(self.batches)
-        self._held: dict[Partition, _Hold] = {}
+        self._holds = Holds()
         self._hints: dict[Partition, int] = {}
         self._gaps: dict[Partition, int] = {}
         self._subscribed: set[str] = set()
@@ -96,8 +88,7 @@ class SinkWorker:
         """None while the worker does its work, else why not."""
         if time.monotonic() - self._last_turn > 30.0:
             return "the loop has not turned for 30 s" if self._last_turn else "starting"
-        codes = sorted({hold.code for hold in self._held.values() if hold.paused})
-        return f"{len(self._held)} partitions on hold: {', '.join(codes)}" if codes else None
+        return self._holds.reason()
 
     def run(self, stop: Stop) -> None:
         page = MetricsPage(self._settings, self.ready)
@@ -199,7 +190,8 @@ class SinkWorker:
         for where in partitions:
             partition = _partition(where)
             self.batches.drop(partition)
-            for forgotten in (self._held, self._hints, self._gaps):
+            self._holds.forget(partition)
+            for forgotten in (self._hints, self._gaps):
                 forgotten.pop(partition, None)
             if partition.number == 0:
                 self.sealer.drop(partition.event_type)
@@ -233,13 +225,15 @@ class SinkWorker:
     def _flush(self, buffer: PartitionBuffer) -> None:
         assert self._flusher is not None
         assert self.sealer is not None
+        freed = buffer.bytes
         try:
             flushed = self._flusher.flush(buffer, int(self._now() * 1000))
         except Unavailable as exc:
             self._hold(buffer.partition, exc)
             return
-        if self._held.pop(buffer.partition, None) is not None and not self._held:
-            log.info("no partition is on hold any more")
+        finally:
+            give_back(freed)
+        self._holds.passed(buffer.partition)
         self.batches.open(buffer.partition, flushed.tip)
         if buffer.partition.number == 0 and flushed.tip.closed != buffer.tip.closed:
             self.sealer.wake(buffer.partition.event_type)
@@ -271,28 +265,19 @@ class SinkWorker:
     # -- holding: what is buffered is dropped and read again later, for Kafka is the spool
 
     def _hold(self, partition: Partition, reason: PlatformError) -> None:
-        before = self._held.get(partition)
-        retry_after = reason.retry_after if isinstance(reason, Unavailable) else 1.0
-        delay = retry_after if before is None else min(before.delay * 2, HOLD_MOST_S)
-        if not any(hold.code == reason.code for hold in self._held.values()):
-            log.warning("on hold: nothing is lost, nothing is committed", partition=partition, code=reason.code, error=reason.message)
-        telemetry.HOLDS.labels(reason.code).inc()
-        self._held[partition] = _Hold(time.monotonic() + delay, delay, reason.code, paused=True)
+        self._holds.add(partition, reason)
         self.batches.drop(partition)
         self._consumer.pause([TopicPartition(clean_topic(partition.event_type), partition.number)])
 
     def _resume_held(self) -> None:
-        moment = time.monotonic()
-        for partition, hold in list(self._held.items()):
-            if not hold.paused or moment < hold.until:
-                continue
+        for partition in self._holds.due():
             try:
                 self.batches.open(partition, self._tip(partition))
             except LakeUnavailable as exc:
                 self._hold(partition, exc)
                 continue
             if self._rewind(partition):
-                self._held[partition] = hold._replace(paused=False)
+                self._holds.reading(partition)
 
     def _rewind(self, partition: Partition) -> bool:
         """Read on from where the buffer says. False: the client cannot seek now, the partition is held and tried again."""
