@@ -42,8 +42,8 @@ def _settings_of(room: str) -> type[BaseSettings]:
 
 
 def table(kind: type[BaseSettings], names: dict[str, str]) -> str:
-    rows = "".join(f"| `{name}` | {default(kind, field)} | {kind.model_fields[field].description or ''} |\n" for name, field in names.items())
-    return f"| name | default | meaning |\n|---|---|---|\n{rows}"
+    rows = [f"| `{name}` | {default(kind, field)} | {kind.model_fields[field].description or ''} |\n" for name, field in names.items()]
+    return "| name | default | meaning |\n|---|---|---|\n" + "".join(rows)
 
 
 def default(kind: type[BaseSettings], field: str) -> str:
