@@ -27,7 +27,7 @@ from .ledger import Ledger, Poll
 log = structlog.get_logger()
 
 SCHEME: Final = "hourmark"
-GATHER_S: Final = 0.005
+GATHER_S: Final = 0.05
 TICK_S: Final = 0.005
 COMMIT_S: Final = 2.0
 DRAIN_S: Final = 6.0  # for the poll in hand at a rebalance or stop; far below the group's rebalance time-out
@@ -47,6 +47,7 @@ class BatchConsumer(driver.Consumer):
         self.waiting: Poll | None = None
         self.working: Poll | None = None
         self.frozen = False
+        self._taken = asyncio.Event()
         self._must_rewind = False
         self._drained_before = False
         self._troubled = False
@@ -76,6 +77,7 @@ class BatchConsumer(driver.Consumer):
     def take(self, poll: Poll) -> bool:
         """The agent takes this poll into its hands; False: it must not begin it any more. `working` is the agent's to clear."""
         self.waiting = None
+        self._taken.set()
         if poll.ledger.closing:
             return False
         self.working = poll
@@ -113,7 +115,9 @@ class BatchConsumer(driver.Consumer):
     async def _fetch_into(self, gathered: Poll | None) -> Poll | None:
         """The next records, with those gathered before; None when there is nothing, or nothing that may be used."""
         ledger = self.ledger
-        records, _ = await self._wait_next_records(GATHER_S if gathered else 1.0)
+        records, _ = await self._wait_next_records(0.0 if gathered else 1.0)
+        if gathered and not records:  # nothing more at the moment: until the agent asks, or a little later
+            await self.wait_first(self._taken.wait(), timeout=GATHER_S)
         if self.should_stop or not (records or gathered):
             await asyncio.sleep(0)
             return None
@@ -183,6 +187,7 @@ class BatchConsumer(driver.Consumer):
 
         poll.ledger.begin(poll)
         self.waiting = poll
+        self._taken.clear()
         await self.wait_first(put(), self.suspend_flow.wait())
         if not delivered:  # the flow stopped while the channel was full
             poll.ledger.give_back(poll)
