@@ -75,10 +75,14 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
 
 
 def _sentence(verdict: dict[str, Any]) -> str:
+    from rich.markup import escape
+
     style = {"stored": "green", "parked": "yellow"}.get(verdict["verdict"], "red")
     place = f"partition {verdict['partition']}, offset {verdict['offset']}" if verdict.get("offset") is not None else ""
     why = " ".join(str(verdict[name]) for name in ("code", "path", "detail") if verdict.get(name))
-    return f"[{style}]{verdict['verdict']}[/] {verdict['id']} {place or why}"
+    if verdict["verdict"] == "parked":
+        why, place = "nobody has declared this event type; the event is kept until somebody does", ""
+    return f"[{style}]{verdict['verdict']}[/] {verdict['id']} {place or escape(why)}"
 
 
 def _counts(verdicts: list[dict[str, Any]]) -> str:

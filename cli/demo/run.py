@@ -16,7 +16,7 @@ from cli.hour_rows import hour_of
 from cli.output import console, print_json
 from cli.sealed import sealed_folders
 from hourmark.hours import Hours, label, parse_label
-from hourmark_client import Client
+from hourmark_client import Client, HttpOptions
 from local.settings import StackSettings
 from local.stack import Stack
 
@@ -99,7 +99,8 @@ class Show:
         ledgers = [Ledger(event_type) for event_type in items]
         total = sum(map(len, items.values()))
         self._out.print(f"sending {total:,} events of New York in 2013; an hour lasts {plan.hour_seconds} s")
-        http = Client.http(status.receiver, write_key=status.write_key, app="nyc-flights", block_timeout=STUCK_S)
+        quick = HttpOptions(compression="zstd")
+        http = Client.http(status.receiver, write_key=status.write_key, app="nyc-flights", block_timeout=STUCK_S, options=quick)
         quiet = {"log_level": 0}  # the client says once, in one line, what its library says many times
         kafka = Client.kafka(status.kafka, registry=status.registry, app="nyc-weather", block_timeout=STUCK_S, options=quiet)
         traffic = [
