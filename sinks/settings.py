@@ -17,7 +17,7 @@ class Settings(PlatformSettings):
 
     lake_url: str = common("lake_url", description="Where the lake is, like file:///var/lib/hourmark")
     group: str = Field("hourmark-sink-0", description="Kafka consumer group: one per shard of event types")
-    buffer_bytes: int = Field(160 * MIB, ge=1 * MIB, description="Events held in memory before the largest partition is written out")
-    part_bytes: int = Field(80 * MIB, ge=1 * MIB, description="Events of one partition and hour held before they are written out")
+    buffer_bytes: int = Field(96 * MIB, ge=1 * MIB, description="Events held in memory before the largest partition is written out")
+    part_bytes: int = Field(48 * MIB, ge=1 * MIB, description="Events of one partition and hour held before they are written out")
     session_timeout_ms: int = Field(10_000, ge=1000, description="How long a silent worker keeps its partitions")
     schema_wait_s: float = Field(10.0, ge=0, description="How long an unknown schema id is awaited before the registry is asked")

@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from hourmark.control import ControlTail
 from hourmark.errors import LakeUnavailable, OffsetLost, PlatformError, Unavailable
 from hourmark.hours import parse_label
-from hourmark.kafka import client_config, tail_config, translate, wait_for_topics
+from hourmark.kafka import translate
 from hourmark.metrics import MetricsPage
 from hourmark.runtime import node_name
-from hourmark.topics import CONTROL, REJECTED, SEALED_HOURS, Partition, clean_topic, event_type_of
+from hourmark.topics import Partition, clean_topic, event_type_of
 
 from . import layout, telemetry
 from .batches import HourlyBatches, PartitionBuffer
 from .catalogue import Catalogue, Schemas
 from .commits import CommitChain, Tip
 from .decode import Decoder, RowDecoder
+from .edge import Stop, consumer_config, follow_control
 from .flush import Flushed, Flusher, Shapes
 from .holds import Holds
 from .intake import Intake
@@ -43,14 +43,6 @@ SEAL_SLICE_S = 0.5
 EVERY_S = 1.0
 ASSIGN_PATIENCE_S = 240.0  # below max.poll.interval.ms, after which the group would think us dead
 GAPS_MOST = 3
-
-
-class Stop(Protocol):
-    """threading.Event and runtime.StopSignal."""
-
-    def is_set(self) -> bool: ...
-
-    def wait(self, timeout: float) -> bool: ...
 
 
 class Seams(NamedTuple):
@@ -95,10 +87,10 @@ class SinkWorker:
         tail: ControlTail | None = None
         try:
             if self._catalogue is None:
-                tail = self._follow_control(stop)
+                tail = follow_control(self._settings, stop)
                 self._catalogue = tail
             self._wire(self._catalogue)
-            self._consumer = Consumer(self._consumer_config())
+            self._consumer = Consumer(consumer_config(self._settings))
             try:
                 self._loop(stop)
             finally:
@@ -110,35 +102,12 @@ class SinkWorker:
                 tail.close()
             page.close()
 
-    def _follow_control(self, stop: Stop) -> ControlTail:
-        admin = AdminClient(client_config(self._settings))
-        wait_for_topics(admin, (CONTROL, REJECTED, SEALED_HOURS), stop.is_set, lambda line: log.warning(line))
-        tail = ControlTail(self._settings, "sinks").start()
-        while not stop.is_set() and not tail.caught_up.wait(0.1):
-            pass
-        return tail
-
     def _wire(self, catalogue: Catalogue) -> None:
         settings, seams = self._settings, self._seams
         shapes = Shapes(Schemas(catalogue, settings.registry_url, settings.schema_wait_s))
         outbox = seams.outbox or KafkaOutbox(settings)
         self._flusher = Flusher(self.store, shapes, seams.decoder or RowDecoder(), outbox, node_name(settings, "sinks"))
         self.sealer = Sealer(self.store, catalogue, shapes, outbox, settings.hours, self._now)
-
-    def _consumer_config(self) -> dict[str, Any]:
-        return tail_config(
-            self._settings,
-            group_id=self._settings.group,
-            client_id=node_name(self._settings, "sinks"),
-            partition_assignment_strategy="cooperative-sticky",
-            session_timeout_ms=self._settings.session_timeout_ms,
-            heartbeat_interval_ms=self._settings.session_timeout_ms // 5,
-            queued_max_messages_kbytes=8 * 1024,
-            queued_min_messages=20_000,
-            fetch_max_bytes=8 * 1024 * 1024,
-            topic_metadata_refresh_interval_ms=10_000,
-            allow_auto_create_topics=False,
-        )
 
     def _loop(self, stop: Stop) -> None:
         assert self.sealer is not None

@@ -1,0 +1,51 @@
+"""How a sink worker meets Kafka: its consumer's configuration, and the wait for the platform's topics at start."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import structlog
+from confluent_kafka.admin import AdminClient
+
+from hourmark.control import ControlTail
+from hourmark.kafka import client_config, tail_config, wait_for_topics
+from hourmark.runtime import node_name
+from hourmark.topics import CONTROL, REJECTED, SEALED_HOURS
+
+from .settings import MIB, Settings
+
+log = structlog.get_logger()
+
+
+class Stop(Protocol):
+    """threading.Event and runtime.StopSignal."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float) -> bool: ...
+
+
+def consumer_config(settings: Settings) -> dict[str, Any]:
+    """In a group for the sharing of partitions only. The queue is small: what is read ahead counts as memory like what is buffered."""
+    return tail_config(
+        settings,
+        group_id=settings.group,
+        client_id=node_name(settings, "sinks"),
+        partition_assignment_strategy="cooperative-sticky",
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_interval_ms=settings.session_timeout_ms // 5,
+        queued_max_messages_kbytes=8 * MIB // 1024,
+        queued_min_messages=20_000,
+        fetch_max_bytes=8 * MIB,
+        topic_metadata_refresh_interval_ms=10_000,
+        allow_auto_create_topics=False,
+    )
+
+
+def follow_control(settings: Settings, stop: Stop) -> ControlTail:
+    """The catalogue, caught up. Waits, saying so once, until Kafka and the platform's topics are there."""
+    wait_for_topics(AdminClient(client_config(settings)), (CONTROL, REJECTED, SEALED_HOURS), stop.is_set, lambda line: log.warning(line))
+    tail = ControlTail(settings, "sinks").start()
+    while not stop.is_set() and not tail.caught_up.wait(0.1):
+        pass
+    return tail
