@@ -40,6 +40,10 @@ def redis_server(settings: StackSettings, memory: Remembered) -> RedisServer | N
     return RedisServer(settings.home / "valkey", memory.ports["valkey"]) if memory.own_redis else None
 
 
+# On one machine a worker that is killed is back within seconds; its partitions should not wait longer for it than that.
+SESSIONS = {"HOURMARK_SINKS_SESSION_TIMEOUT_MS": "6000", "HOURMARK_STREAMS_SESSION_TIMEOUT": "6"}
+
+
 def environment(settings: StackSettings, memory: Remembered) -> dict[str, str]:
     """What every service of this stack is told; the rest of the caller's environment passes through."""
     home, ports = settings.home, memory.ports

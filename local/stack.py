@@ -21,7 +21,7 @@ from local.lock import alone
 from local.logs import follow, last_lines
 from local.plan import changes, plan
 from local.ports import HOST
-from local.programs import STAGES, environment, programs, service_command
+from local.programs import SESSIONS, STAGES, environment, programs, service_command
 from local.progress import Progress, silent
 from local.remembered import Remembered
 from local.settings import StackSettings
@@ -218,7 +218,7 @@ class Stack:
         return asked(f"{HOST}:{port}", "/readyz", 1.0) if port else None
 
     def _environment(self, memory: Remembered) -> dict[str, str]:
-        return {**self._environ, **environment(self.settings, memory), family.MARK: family.mark(self.home, memory.stack)}
+        return {**SESSIONS, **self._environ, **environment(self.settings, memory), family.MARK: family.mark(self.home, memory.stack)}
 
     def _refuse_changes(self, memory: Remembered) -> None:
         changed = changes(self.settings, memory, self._environ)
