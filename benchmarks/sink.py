@@ -75,7 +75,9 @@ def preload(kafka: str, event_type: str, events: int) -> int:
     admin = AdminClient({"bootstrap.servers": kafka})
     platform = [TopicSpec(name, count, platform_topic_config(name, 1)) for name, count in PLATFORM_PARTITIONS.items()]
     ensure_topics(admin, [*platform, TopicSpec(clean_topic(event_type), PARTITIONS, event_topic_config(HOUR_MS, 1))])
-    producer = Producer({"bootstrap.servers": kafka, "linger.ms": 20, "batch.size": 1 << 20, "queue.buffering.max.messages": 200_000})
+    # idempotent like a dedup worker: a batch retried behind the next one would look like a repeat
+    options = {"linger.ms": 20, "batch.size": 1 << 20, "queue.buffering.max.messages": 200_000, "enable.idempotence": True}
+    producer = Producer({"bootstrap.servers": kafka, **options})
     head, tails = frame(SCHEMA_ID), _datums(event_type)
     for partition in range(PARTITIONS):
         barrier(producer, event_type, partition, HOUR - 1, 0, {})

@@ -61,7 +61,7 @@ class Addresses:
 
 
 _ENVIRONMENT: Mapping[str, str] = {
-    "receiver": "HOURMARK_RECEIVER_URL",
+    "receiver": "HOURMARK_CLIENT_RECEIVER_URL",
     "registry": "HOURMARK_REGISTRY_URL",
     "kafka": "HOURMARK_KAFKA",
     "lake": "HOURMARK_LAKE_URL",

@@ -60,7 +60,7 @@ def test_a_registry_that_is_away(command: Command, monkeypatch: pytest.MonkeyPat
     [("nonsense",), ("hours",), ("send", "a.b"), ("send", "a.b", "{}", "--stdin"), ("send", "a.b", "no json"), ("send", "a.b", "[]")],
 )
 def test_wrong_arguments_are_2(command: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
-    monkeypatch.setenv("HOURMARK_RECEIVER_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("HOURMARK_CLIENT_RECEIVER_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("HOURMARK_CLIENT_WRITE_KEY", "none")
     said = command(*arguments)
     assert said.code == 2
