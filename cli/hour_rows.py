@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from hourmark.errors import SettingsError
 from hourmark.hours import label, parse_folder
-from sinks.store import Store, open_store
+from sinks.lake import open_store
+from sinks.store import Store
 from sinks.watermarks import hours as known_hours
 from sinks.watermarks import types, watermark
 

@@ -1,4 +1,5 @@
-"""The lake as the sink sees it: named immutable files. One seam, `Store`; object stores through obstore here, a local disk in disk.py.
+"""The lake as the sink sees it: named immutable files. One seam, `Store`; object stores through obstore here, a local disk in disk.py;
+lake.py opens the one that a URL names.
 
 Promise: a file is seen whole or not at all, and is never overwritten. Refuses: update, append, rename of anything that can be read.
 """
@@ -10,13 +11,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NamedTuple, Protocol, cast
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from hourmark.errors import LakeUnavailable, SettingsError
+from hourmark.errors import LakeUnavailable
 
 from .layout import SUCCESS
 
@@ -168,18 +167,3 @@ def translated(path: str) -> Iterator[None]:
         yield
     except (OSError, BaseError) as exc:
         raise LakeUnavailable(f"{path}: {type(exc).__name__}: {exc}", path=path) from exc
-
-
-def open_store(url: str) -> Store:
-    """The lake at this URL: `file:///abs/path` is a local disk, anything else is for obstore. Raises SettingsError."""
-    from .disk import DiskStore  # disk.py builds on this module
-
-    parts = urlsplit(url)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
-        return DiskStore(url2pathname(parts.path))
-    if parts.scheme in ("", "file"):
-        raise SettingsError([f"HOURMARK_LAKE_URL: {url!r} is no place; write file:///absolute/path"])
-    try:
-        return ObjectStore(obstore.store.from_url(url))
-    except (BaseError, ValueError) as exc:
-        raise SettingsError([f"HOURMARK_LAKE_URL: {url!r}: {exc}"]) from exc

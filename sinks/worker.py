@@ -29,11 +29,12 @@ from .edge import Stop, consumer_config, follow_control
 from .flush import Flushed, Flusher, Shapes
 from .holds import Holds
 from .intake import Intake
+from .lake import open_store
 from .memory import give_back
 from .outbox import KafkaOutbox, Outbox
 from .seal import Sealer
 from .settings import Settings
-from .store import Store, open_store
+from .store import Store
 
 log = structlog.get_logger()
 

@@ -12,9 +12,10 @@ from obstore.store import MemoryStore
 
 from hourmark.errors import LakeUnavailable, SettingsError
 from sinks.disk import DiskStore
+from sinks.lake import open_store
 from sinks.layout import MANIFEST, SUCCESS
 from sinks.manifest import digest
-from sinks.store import ObjectStore, open_store
+from sinks.store import ObjectStore
 from tests.sinks.fakes import DictStore
 
 

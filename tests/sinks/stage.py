@@ -26,9 +26,9 @@ from hourmark.schemas import EventType, WireSchema, snapshot_bytes
 from hourmark.topics import PLATFORM_PARTITIONS, clean_topic, event_topic_config, platform_topic_config
 from sinks import layout
 from sinks.catalogue import FixedCatalogue
+from sinks.lake import open_store
 from sinks.manifest import Manifest, decode
 from sinks.settings import Settings
-from sinks.store import open_store
 from sinks.worker import Seams, SinkWorker
 from tests.sinks.fakes import Clean, snapshot_of
 
