@@ -1,1 +1,1 @@
-"""."""
+"""The command line: one more client of the platform. Nothing imports it."""
