@@ -20,6 +20,7 @@ from hourmark.control import ControlTail
 from hourmark.errors import BrokerUnavailable, InvariantBroken, PlatformError, QuotaExceeded, Unavailable
 from hourmark.metrics import MetricsPage, listen_address, render
 from hourmark.runtime import until_signal
+from hourmark.serving import Server
 
 from .answer import failure
 from .body import read_body
@@ -59,7 +60,7 @@ class Receiver:
     async def __aenter__(self) -> Receiver:
         settings = self.settings
         linger = min(2.0, settings.stall_s)
-        server = web.Server(self._serve, access_log=None, auto_decompress=False, keepalive_timeout=75.0, lingering_time=linger)
+        server = Server(self._serve, access_log=None, auto_decompress=False, keepalive_timeout=75.0, lingering_time=linger)
         self._runner = web.ServerRunner(server, shutdown_timeout=settings.stop_s)
         await self._runner.setup()
         host, port = listen_address(settings.listen)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from types import TracebackType
 
 import structlog
@@ -16,6 +15,7 @@ from aiohttp import web
 from hourmark.errors import Unavailable
 from hourmark.metrics import listen_address, render
 from hourmark.runtime import until_signal
+from hourmark.serving import AppRunner
 
 from .api import Api
 from .catalog import Catalog
@@ -44,7 +44,7 @@ class Registry:
         self._ready = asyncio.Event()
         self._reason = "starting"
         self._work: asyncio.Task[None] | None = None
-        self._runner: web.AppRunner | None = None
+        self._runner: AppRunner | None = None
 
     async def __aenter__(self) -> Registry:
         self._database = await asyncio.to_thread(Database, self.settings.database)
@@ -123,10 +123,7 @@ class Registry:
         app = web.Application(client_max_size=MAX_BYTES, middlewares=[measured, answered, guarded(token)])
         app.add_routes([*api.routes(), *confluent.routes()])
         app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)])
-        # What the library would log are requests that are no HTTP: they have their 400, and are no news of ours.
-        quiet = logging.getLogger("registry.http")
-        quiet.setLevel(logging.CRITICAL)
-        self._runner = web.AppRunner(app, access_log=None, logger=quiet, shutdown_timeout=5.0)
+        self._runner = AppRunner(app, access_log=None, shutdown_timeout=5.0)
         await self._runner.setup()
         host, port = listen_address(self.settings.listen)
         site = web.TCPSite(self._runner, host, port)
