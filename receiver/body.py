@@ -18,6 +18,7 @@ ENCODINGS: Final = ("gzip", "deflate", "zstd")
 _CHUNK: Final = 256 * 1024
 _ZSTD_SLICE: Final = 128  # bytes of zstd at once: they can grow to 4 MiB at most, for zstandard has no limit of its own
 _ZSTD_WINDOW: Final = 1 << 23
+_MEMBERS: Final = 100  # of one gzip body: each costs a copy of all that follows it
 _INLINE: Final = 256 * 1024  # larger compressed bodies are decoded on a thread
 _SLACK: Final = 64 * 1024  # by which compressed data may be longer than what it decodes to
 
@@ -115,22 +116,23 @@ def decoded(data: bytes, encoding: str, limit: int) -> bytes:
 
 
 def _inflate(data: bytes, bits: int) -> Iterator[bytes]:
-    decoder = zlib.decompressobj(bits)
-    while True:
-        yield decoder.decompress(data, _CHUNK)
-        data = decoder.unconsumed_tail
-        if decoder.eof:
-            break
-        if not data:
-            yield (rest := decoder.decompress(b"", _CHUNK))
+    for _ in range(_MEMBERS if bits == _GZIP else 1):
+        decoder = zlib.decompressobj(bits)
+        while True:
+            yield decoder.decompress(data, _CHUNK)
+            data = decoder.unconsumed_tail
             if decoder.eof:
                 break
-            if not rest:
-                raise EOFError("it ends too early")
-    if decoder.unused_data:
-        if bits != _GZIP:
-            raise EOFError("bytes follow its end")
-        yield from _inflate(decoder.unused_data, bits)
+            if not data:
+                yield (rest := decoder.decompress(b"", _CHUNK))
+                if decoder.eof:
+                    break
+                if not rest:
+                    raise EOFError("it ends too early")
+        data = decoder.unused_data
+        if not data:
+            return
+    raise EOFError(f"more than {_MEMBERS} members" if bits == _GZIP else "bytes follow its end")
 
 
 def _deflate(data: bytes) -> Iterator[bytes]:

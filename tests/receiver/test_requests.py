@@ -156,6 +156,11 @@ async def test_other_encodings(rig: Rig, encoding: str) -> None:
     assert answer.headers["Accept-Encoding"] == "gzip, deflate, zstd"
 
 
+async def test_a_gzip_of_many_members_is_refused(rig: Rig) -> None:
+    answer = await rig.post(gzip.compress(b"") * 50_000, Content_Encoding="gzip")
+    assert (answer.status, answer.body["code"]) == (400, "invalid_envelope")
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
 async def test_bombs(rig: Rig, encoding: str) -> None:
     bomb = ENCODED[encoding](b" " * (100 * 1024 * 1024))
