@@ -39,8 +39,8 @@ def parse_yaml(body: bytes) -> Any:
             if depth > MAX_DEPTH:
                 raise ValueError(f"nested deeper than {MAX_DEPTH}")
         return yaml.load(text, Loader=_Loader)
-    except (ValueError, yaml.YAMLError, RecursionError, OverflowError) as exc:
-        raise _malformed("YAML", exc) from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError) as exc:
+        raise _malformed("YAML", exc) from None  # constructors of tags (!!bool x) raise whatever their conversion raises
 
 
 def plain(document: object) -> list[Problem]:
@@ -114,6 +114,10 @@ def _constant(name: str) -> None:
 
 
 def _malformed(form: str, exc: Exception) -> Refused:
-    told = "nested too deep" if isinstance(exc, RecursionError) else " ".join(str(exc).split())[:300]
+    told = " ".join(str(exc).split())[:300]
+    if isinstance(exc, RecursionError):
+        told = "nested too deep"
+    elif not isinstance(exc, ValueError | yaml.YAMLError):
+        told = "a value does not fit its tag (!!…)"
     problem = Problem("", f"malformed_{form.lower()}", told, f"send one well-formed {form} document in UTF-8")
     return Refused(400, "malformed_body", f"the body is no {form}: {told}", [problem])

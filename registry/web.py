@@ -156,11 +156,11 @@ def expected(request: web.Request) -> Expected:
     """What If-Match and If-None-Match say. Raises Refused (400)."""
     if request.headers.get("If-None-Match", "").strip() == "*":
         return Expected(revision=0)
-    found = request.headers.get("If-Match", "").strip().removeprefix("W/").strip('"')
+    if "If-Match" not in request.headers:
+        return Expected()
+    found = request.headers["If-Match"].strip().removeprefix("W/").strip('"')
     if found == "*":
         return Expected(exists=True)
-    if not found:
-        return Expected()
     if not (found.isascii() and found.isdigit() and len(found) <= 18):
         raise Refused(400, "invalid_parameter", "If-Match must be a revision, as in the ETag of the event type")
     return Expected(revision=int(found))

@@ -22,8 +22,21 @@ BOMB = b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(b"%c: &%c [*%c,*%c,*%c,*%c,*%c,
 
 @pytest.mark.parametrize(
     "body",
-    [b"a: [", b"\xff", BOMB, b"a: 1\na: 2", b"[" * 5000, b"a: !!python/object:os.system x", b"--- 1\n--- 2\n", b"? [1]\n: 2\n"],
-    ids=["cut", "utf8", "bomb", "twice", "deep", "tag", "two", "list as key"],
+    [
+        b"a: !!bool x",
+        b"a: !!int ''",
+        b"a: !!timestamp x",
+        b"!!map x",
+        b"a: [",
+        b"\xff",
+        BOMB,
+        b"a: 1\na: 2",
+        b"[" * 5000,
+        b"a: !!python/object:os.system x",
+        b"--- 1\n--- 2\n",
+        b"? [1]\n: 2\n",
+    ],
+    ids=["bool", "int", "timestamp", "map", "cut", "utf8", "bomb", "twice", "deep", "tag", "two", "list as key"],
 )
 def test_yaml_that_is_none(body: bytes) -> None:
     with pytest.raises(Refused) as caught:
