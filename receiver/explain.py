@@ -12,6 +12,7 @@ from hourmark.errors import SchemaMismatch
 
 _EXPECTED = re.compile(r"Expected `([^`]*)`(, got `([^`]*)`)?")
 _FIELD = re.compile(r"^Object (contains unknown|missing required) field `([^`]*)`")
+NAME_MAX: Final = 200
 _JSON_NAMES: Final = {"str": "string", "int": "a whole number", "float": "a number", "bool": "boolean", "null": "null"}
 
 
@@ -31,8 +32,10 @@ def explain(error: msgspec.ValidationError, schema: Any) -> SchemaMismatch:
     pointer, text = pointer_of(str(error))
     found = _EXPECTED.match(text)
     if found is not None:
-        wanted = avro_name(schema, pointer) or _JSON_NAMES.get(found[1], found[1])
-        got = f", got {_JSON_NAMES.get(found[3], found[3])}" if found[3] else f": {text[len(found[0]) :].strip()} is the limit"
+        _, of_map, deeper = str(error).rstrip("`").partition("[...]")
+        named = "" if deeper else avro_name(schema, f"{pointer}/*" if of_map else pointer)
+        wanted = named or _JSON_NAMES.get(found[1], found[1])
+        got = f", got {_JSON_NAMES.get(found[3], found[3])}" if found[3] else text[len(found[0]) :]
         text = f"expected {wanted}{got}"
     return SchemaMismatch(text, path=f"/payload{pointer}")
 
@@ -60,4 +63,5 @@ def _below(schema: Any, step: str) -> Any:
 
 
 def escape(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
+    """A name as a step of a JSON pointer; cut, because senders make names of any length."""
+    return name[:NAME_MAX].replace("~", "~0").replace("/", "~1")

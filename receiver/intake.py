@@ -63,7 +63,10 @@ class Intake:
         work.refuse_if_nothing_accepted()
         future = self._publisher.publish(work.records)
         future.add_done_callback(lambda _: work.release(self.budget))
-        return work.answer(await future)
+        delivery = await future
+        if not delivery.oversize:
+            return work.answer(delivery)
+        return work.answer(delivery, await self._publisher.publish(work.reject_oversize(delivery)))
 
     def _without_large(self, work: Work, groups: dict[str, list[int]]) -> dict[str, list[int]]:
         limit = self._settings.event_bytes

@@ -1,7 +1,8 @@
 """The edge to Kafka: records out, acknowledgements back, and whether Kafka answers at all.
 
 The event loop itself polls for delivery reports, every millisecond while some are awaited: a thread of its own would have to fight for the
-interpreter's lock at each report. Nothing here blocks. Records of one partition are stored in the order of `publish`.
+interpreter's lock at each report. Nothing here blocks. Records of one partition are stored in the order of `publish`, unless Kafka refuses
+a batch as too large: then its records are sent again one by one, so that only those that are too large by themselves are given up.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ ANY_PARTITION: Final = -1
 RETRY_AFTER_S: Final = 2.0
 _POLL_S: Final = 0.001
 _IDLE_S: Final = 0.2
+_TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 _IMPATIENT_S: Final = 1.0  # without an answer for so long while records wait, ask with a probe
 
 Headers = list[tuple[str, str | bytes | None]]
@@ -37,12 +39,14 @@ Record = tuple[str, bytes, bytes | None, int, Headers | None]  # topic, value, k
 class Delivery:
     """What became of the records of one `publish`, by their position there."""
 
-    __slots__ = ("_done", "append_ms", "failure", "left", "offsets", "started")
+    __slots__ = ("_done", "append_ms", "failure", "left", "offsets", "oversize", "records", "started")
 
     def __init__(self, count: int, done: Callable[[Delivery], None]) -> None:
         self.offsets = [-1] * count  # -1: not stored, as far as is known
         self.append_ms = [0] * count  # the broker's LogAppendTime
         self.failure: PlatformError | None = None
+        self.oversize: set[int] = set()  # positions of records that their topic will never take
+        self.records: Sequence[Record] = ()
         self.left = count
         self.started = time.perf_counter()
         self._done = done
@@ -56,6 +60,12 @@ class Delivery:
 
     def failed(self, failure: PlatformError) -> None:
         self.failure = failure
+        self.left -= 1
+        if not self.left:
+            self._done(self)
+
+    def too_large(self, index: int) -> None:
+        self.oversize.add(index)
         self.left -= 1
         if not self.left:
             self._done(self)
@@ -94,6 +104,7 @@ class KafkaPublisher:
         self._loop: asyncio.AbstractEventLoop
         self._closed = False
         self._producer = Producer(_config(settings, self._troubled))
+        self._singles: Producer | None = None  # each record a batch of its own
 
     def start(self) -> None:
         """Begin to poll and to probe. Call it in the event loop."""
@@ -103,6 +114,7 @@ class KafkaPublisher:
     def publish(self, records: Sequence[Record]) -> asyncio.Future[Delivery]:
         future: asyncio.Future[Delivery] = self._loop.create_future()
         delivery = Delivery(len(records), partial(_resolve, future))
+        delivery.records = records
         if not records:
             future.set_result(delivery)
             return future
@@ -118,7 +130,7 @@ class KafkaPublisher:
                 else:
                     produce(topic, value, key, partition, partial(report, delivery, index), headers=headers)
             except (BufferError, KafkaException) as exc:
-                self._failed(delivery, exc)
+                self._unsent(delivery, index, exc)
         return future
 
     def refusal(self) -> BrokerUnavailable | None:
@@ -142,14 +154,46 @@ class KafkaPublisher:
             self._timer.cancel()
         left = max(0.0, deadline - time.monotonic())
         await asyncio.to_thread(self._producer.flush, min(left, 1.0))
+        if self._singles is not None:
+            await asyncio.to_thread(self._singles.flush, min(left, 1.0))
 
     def _report(self, delivery: Delivery, index: int, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._failed(delivery, error)
+            if error.code() in _TOO_LARGE:
+                self._send_alone(delivery, index)
+            else:
+                self._failed(delivery, error)
             return
         self._outstanding -= 1
         self._heard = True
         delivery.stored(index, message.offset(), message.timestamp()[1])  # type: ignore[arg-type]  # a stored record has an offset
+
+    def _send_alone(self, delivery: Delivery, index: int) -> None:
+        """Kafka measures batches, and refuses all records of a batch: only alone it shows which one is too large."""
+        topic, value, key, partition, headers = delivery.records[index]
+        if self._singles is None:
+            log.warning("a topic takes less than its records need, they are sent one by one", topic=topic)
+            self._singles = Producer({**_config(self._settings, self._troubled), "batch.num.messages": 1})
+        report = partial(self._report_alone, delivery, index)
+        try:
+            self._singles.produce(topic, value, key, partition, report, headers=headers)
+        except (BufferError, KafkaException) as exc:
+            self._unsent(delivery, index, exc)
+
+    def _report_alone(self, delivery: Delivery, index: int, error: KafkaError | None, message: Message) -> None:
+        if error is None or error.code() not in _TOO_LARGE:
+            self._report(delivery, index, error, message)
+            return
+        self._outstanding -= 1
+        self._heard = True
+        delivery.too_large(index)
+
+    def _unsent(self, delivery: Delivery, index: int, error: KafkaException | BufferError) -> None:
+        if isinstance(error, KafkaException) and error.args[0].code() in _TOO_LARGE:
+            self._outstanding -= 1
+            delivery.too_large(index)
+        else:
+            self._failed(delivery, error)
 
     def _failed(self, delivery: Delivery, error: KafkaError | KafkaException | BufferError) -> None:
         self._outstanding -= 1
@@ -171,6 +215,8 @@ class KafkaPublisher:
         if self._closed:
             return
         self._producer.poll(0)
+        if self._singles is not None:
+            self._singles.poll(0)
         if self._heard:
             self._heard = False
             self._answered()

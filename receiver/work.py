@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw
 
-from hourmark.errors import BrokerUnavailable, InvalidEnvelope, Overloaded, Rejected, Unavailable
+from hourmark.errors import BrokerUnavailable, EventTooLarge, InvalidEnvelope, Overloaded, Rejected, Unavailable
 from hourmark.hours import Hours
 from hourmark.rejects import Reject, reject_headers
 from hourmark.topics import PARKED, PLATFORM_PARTITIONS, REJECTED, Tier, partition_of
@@ -25,6 +25,7 @@ from .publisher import RETRY_AFTER_S as BROKER_RETRY_S
 from .publisher import Delivery, Headers, Record
 
 REJECT_MAX = 6 * 1024 * 1024  # of an event that is much too large only the start is kept
+OVERSIZE_MAX = 512 * 1024  # the same, when Kafka takes less than we thought
 PARKED_HEADER = "hm-parked"
 
 
@@ -56,6 +57,7 @@ class Work:
         self._retries: dict[int, Unavailable] = {}
         self._stored: list[_Stored] = []
         self._refused: list[_Refused] = []
+        self._oversize: dict[int, Rejected] = {}
         self._reserved: list[tuple[Tier, int]] = []
         self._raws: list[Raw] | None = None
         self._copies = _copies(batch) if len(set(batch.ids)) < len(batch.ids) else {}
@@ -127,18 +129,29 @@ class Work:
         """All faults, with the event's own bytes, for the rejected topic."""
         if not self._faults:
             return
+        indexes = [index for index in self._faults if index not in self._copies]
+        errors = [self._faults[index][1] for index in indexes]
+        self._add_refused(indexes, self._reject_records(indexes, REJECT_MAX), errors, budget)
+
+    def reject_oversize(self, delivery: Delivery) -> list[Record]:
+        """Events that their topic does not take, whatever the limits here say: records for the rejected topic, for one more `publish`."""
+        parts: list[_Stored | _Refused] = [*self._stored, *self._refused]
+        for part in parts:
+            for position, index in enumerate(part.indexes, part.first):
+                if position in delivery.oversize:
+                    if index not in self._faults:
+                        self.fault(index, EventTooLarge("Kafka's limit for the topic is smaller than the event"))
+                    self._oversize[index] = self._faults[index][1]
+        return self._reject_records(list(self._oversize), OVERSIZE_MAX)
+
+    def _reject_records(self, indexes: Sequence[int], most: int) -> list[Record]:
         raws, at = self.raws(), int(self._now() * 1000)
         records: list[Record] = []
-        errors: list[Rejected] = []
-        indexes = [index for index in self._faults if index not in self._copies]
         for index in indexes:
-            event_type, error = self._faults[index]
-            errors.append(error)
             event_id = self._id(index)
-            headers: Headers = list(reject_headers(self._reject(event_type, error, event_id, at)))
-            raw = bytes(raws[index])[:REJECT_MAX]
-            records.append((REJECTED, raw, event_id or None, *_spread(REJECTED, event_id), headers))
-        self._add_refused(indexes, records, errors, budget)
+            headers: Headers = list(reject_headers(self._reject(*self._faults[index], event_id, at)))
+            records.append((REJECTED, bytes(raws[index])[:most], event_id or None, *_spread(REJECTED, event_id), headers))
+        return records
 
     def refuse_if_nothing_accepted(self) -> None:
         """Raises the first reason when every event would have to be sent again: then the request is refused as a whole."""
@@ -149,8 +162,8 @@ class Work:
         for tier, size in self._reserved:
             budget.release(tier, size)
 
-    def answer(self, delivery: Delivery) -> bytes:
-        """The body of the answer, once all records are settled. Counts what was done."""
+    def answer(self, delivery: Delivery, second: Delivery | None = None) -> bytes:
+        """The body of the answer, once all records are settled; `second` are those of `reject_oversize`. Counts what was done."""
         verdicts = [""] * len(self.batch.events)
         failure, again = delivery.failure, ""
         if failure is not None:
@@ -165,7 +178,9 @@ class Work:
         for refused in self._refused:
             lost += self._answer_refused(refused, delivery, verdicts, again)
         if failure is not None:
-            RETRIES.labels(failure.code).inc(lost)
+            RETRIES.labels(failure.code).inc(lost - len(self._oversize))
+        if second is not None:
+            self._answer_oversize(second, verdicts)
         for index, error in self._retries.items():
             verdicts[index] = answer.retry(error)
             RETRIES.labels(error.code).inc()
@@ -203,6 +218,15 @@ class Work:
                 verdicts[index] = answer.rejected(error)
                 REJECTED_EVENTS.labels(error.code).inc()
         return lost
+
+    def _answer_oversize(self, second: Delivery, verdicts: list[str]) -> None:
+        for (index, error), offset in zip(self._oversize.items(), second.offsets, strict=True):
+            if offset >= 0:
+                verdicts[index] = answer.rejected(error)
+                REJECTED_EVENTS.labels(error.code).inc()
+            else:
+                verdicts[index] = answer.retry(BrokerUnavailable("Kafka has not stored the event", retry_after=BROKER_RETRY_S))
+                RETRIES.labels(BrokerUnavailable.code).inc()
 
     def _entries(self, verdicts: list[str]) -> list[str]:
         """`"<id>":<verdict>`, keyed by the id as it was sent; `#<position>` where there is none that can be used."""

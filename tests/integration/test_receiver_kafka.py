@@ -38,7 +38,7 @@ from hourmark.topics import (
 )
 from local.kafka import KafkaServer
 from receiver.app import Receiver
-from receiver.publisher import KafkaPublisher
+from receiver.publisher import KafkaPublisher, Record
 from receiver.settings import Settings
 from tests.receiver.conftest import event, request
 from tests.receiver.fakes import PLAYED, declared
@@ -100,6 +100,25 @@ async def until(condition: Any, what: str, seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  what is waited for has no event
             await asyncio.sleep(0.05)
+
+
+async def test_of_a_batch_that_is_too_large_only_what_is_too_large_by_itself_is_given_up(kafka: str, tmp_path: Path) -> None:
+    declare(kafka)  # the platform's topics
+    topic = f"t{uuid.uuid4().hex[:10]}.tight"
+    ensure_topics(AdminClient({"bootstrap.servers": kafka}), [TopicSpec(topic, 1, {"max.message.bytes": "20000"})])
+    publisher = KafkaPublisher(settings_for(kafka, tmp_path, linger_ms=200))
+    publisher.start()
+    small, large = os.urandom(2000), os.urandom(30_000)
+    records: list[Record] = [(topic, small, b"%d" % n, 0, [("h", b"x")]) for n in range(30)]
+    records.insert(7, (topic, large, b"large", 0, None))
+    delivery = await asyncio.wait_for(publisher.publish(records), 60)
+    after = await asyncio.wait_for(publisher.publish([(topic, small, b"after", 0, None)]), 60)
+    await publisher.close(10)
+    assert (delivery.oversize, delivery.failure, publisher.broken) == ({7}, None, None)
+    assert after.offsets == [30]
+    kept = read_all(kafka, topic, 1)
+    assert {message.key() for message in kept.values()} == {record[2] for record in records if record[2] != b"large"} | {b"after"}
+    assert kept[0, 0].headers() == [("h", b"x")]
 
 
 class Client:

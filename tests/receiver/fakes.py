@@ -16,13 +16,14 @@ LIMITED = "l1mited"
 
 
 class FakePublisher:
-    """Stores records in a list at once, unless told to fail (`failure`), to hold (`held`), or to refuse (`away`)."""
+    """Stores records in a list at once, unless told to fail (`failure`), to hold (`held`), to refuse (`away`), or by size (`limits`)."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.broken: InvariantBroken | None = None
         self.failure: BrokerUnavailable | None = None
         self.away: BrokerUnavailable | None = None
+        self.limits: dict[str, int] = {}  # bytes that a topic takes
         self.free = asyncio.Event()
         self.free.set()
 
@@ -38,6 +39,9 @@ class FakePublisher:
         for index, record in enumerate(records):
             if self.failure is not None:
                 delivery.failed(self.failure)
+                continue
+            if len(record[1]) > self.limits.get(record[0], len(record[1])):
+                delivery.too_large(index)
                 continue
             offset = sum(1 for topic, _, _, partition, _ in self.records if (topic, partition) == (record[0], record[3]))
             delivery.stored(index, offset, 1_772_348_400_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 
 from hourmark.errors import BrokerUnavailable
@@ -104,6 +105,20 @@ async def test_without_an_id_the_verdict_is_under_the_position(rig: Rig, wrong: 
     assert len(rig.topic(REJECTED)) == 1
 
 
+@pytest.mark.parametrize(
+    ("payload", "path", "detail"),
+    [
+        ({"ms_played": 2**63}, "/ms_played", "expected long <= 9223372036854775807"),
+        ({"ms_played": 1, "counts": {"a": "x"}}, "/counts", "expected long, got string"),
+        ({"ms_played": 1, "seen_at": "2026-01-01T00:00:00"}, "/seen_at", "expected null or timestamp-millis with a timezone component"),
+        ({"ms_played": 1, "x" * 1000: 1}, "/" + "x" * 200, "unknown field"),
+    ],
+)
+async def test_a_mismatch_says_what_was_expected(rig: Rig, payload: dict[str, Any], path: str, detail: str) -> None:
+    verdict = (await rig.send(event(payload={"track": "t", **payload}))).verdicts[0]
+    assert (verdict["path"], verdict["detail"]) == (f"/payload{path}", detail)
+
+
 async def test_words_of_a_mismatch(rig: Rig) -> None:
     answer = await rig.send(payload(ms_played="1"))
     assert answer.verdicts[0]["detail"] == "expected long, got string"
@@ -140,6 +155,25 @@ async def test_an_event_that_is_too_large_leaves_its_neighbours_alone(rig: Rig) 
         ("rejected", "event_too_large"),
         ("stored", None),
     ]
+
+
+@pytest.mark.parametrize(("name", "topic"), [("play.song", "raw.play.song"), ("play.unknown", "parked")])
+async def test_an_event_that_its_topic_does_not_take_is_rejected_and_kept(rig: Rig, name: str, topic: str) -> None:
+    rig.publisher.limits[topic] = 5000
+    large = event(type=name, payload={"track": "t" * 5000, "ms_played": 1})
+    wrong = event(payload={})
+    answer = await rig.send(event(type=name), large, wrong)
+    assert [verdict["verdict"] for verdict in answer.verdicts] == ["stored" if name == "play.song" else "parked", "rejected", "rejected"]
+    assert [verdict.get("code") for verdict in answer.verdicts][1:] == ["event_too_large", "schema_mismatch"]
+    assert len(rig.topic(topic)) == 1
+    assert [msgspec.json.decode(record[1])["id"] for record in rig.topic("rejected")] == [wrong["id"], large["id"]]
+
+
+async def test_an_event_that_nobody_can_keep_is_sent_again(rig: Rig) -> None:
+    rig.publisher.limits = {"raw.play.song": 50, "rejected": 50}
+    answer = await rig.send(event())
+    assert answer.verdicts[0]["verdict"] == "retry"
+    assert rig.publisher.records == []
 
 
 async def test_an_unknown_type_is_parked_with_its_bytes(rig: Rig) -> None:
