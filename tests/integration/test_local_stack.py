@@ -244,6 +244,8 @@ def test_servers_of_others_that_do_not_answer_are_named(make: MakeStack) -> None
 
 
 FOREGROUND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as at a terminal; a script's background job ignores it
 import sys, pathlib
 from local.progress import Progress, silent
 from local.settings import StackSettings
@@ -262,13 +264,16 @@ def test_the_foreground_takes_everything_along(make: MakeStack, kafka: str, valk
     stack = make()
     command = [sys.executable, "-c", FOREGROUND, str(stack.home), kafka, valkey, str(DUMMY)]
     foreground = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert foreground.stdout is not None
-    lines = iter(foreground.stdout.readline, "")
-    assert any(line.startswith("up; Ctrl-C") for line in lines)
-    assert stack.status().ready
-    foreground.send_signal(number)
-    rest = list(lines)
-    foreground.wait(60)
+    try:
+        assert foreground.stdout is not None
+        lines = iter(foreground.stdout.readline, "")
+        assert any(line.startswith("up; Ctrl-C") for line in lines)
+        assert stack.status().ready
+        foreground.send_signal(number)
+        rest = list(lines)
+        foreground.wait(60)
+    finally:
+        foreground.kill()
     until(lambda: not everyone(stack))
     if number != signal.SIGKILL:
         assert rest[-1] == "over\n"
