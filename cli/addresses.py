@@ -44,11 +44,14 @@ class Addresses:
         parts = urlsplit(self.lake)
         if parts.scheme not in ("", "file"):
             raise WrongInput("this command reads a lake on the local disk only", where=self.lake)
-        return Path(unquote(parts.path))
+        return Path(unquote(parts.path)).absolute()
 
     def settings(self) -> PlatformSettings:
         """As the shelf's Kafka edge wants them."""
-        options = json.loads(os.environ.get("HOURMARK_KAFKA_OPTIONS") or "{}")
+        try:
+            options = json.loads(os.environ.get("HOURMARK_KAFKA_OPTIONS") or "{}")
+        except ValueError as exc:
+            raise WrongInput(f"HOURMARK_KAFKA_OPTIONS is no JSON: {exc}") from exc
         return PlatformSettings(
             kafka=self.kafka,
             kafka_options=options,

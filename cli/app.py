@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -12,7 +13,7 @@ from hourmark import __version__
 from hourmark.errors import PlatformError, SettingsError
 
 from . import bench, demo, events, fsck, lake, send, stack, tail
-from .failures import exit_code, lines
+from .failures import UNREACHABLE, exit_code, lines
 
 app = typer.Typer(
     name="hourmark",
@@ -45,7 +46,11 @@ for module in (stack, demo, events, send, tail, lake, fsck, bench):
 def run() -> int:
     """Run the command named by the process's arguments; returns its exit code and has printed whatever went wrong."""
     try:
-        app(prog_name="hourmark")
+        _prepare_streams()
+        try:
+            app(prog_name="hourmark")
+        finally:
+            sys.stdout.flush()
     except SystemExit as exc:  # typer's own way to end, with the code of a usage error or of typer.Exit
         return exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
     except (PlatformError, SettingsError) as exc:
@@ -56,6 +61,26 @@ def run() -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output has gone (`| head`): nothing to complain about
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as exc:  # a full disk below our output, a file that went away: the system's words say it
+        from .output import complain
+
+        _drop_output()
+        complain([("error", str(exc))])
+        return UNREACHABLE
     return 0
+
+
+def _prepare_streams() -> None:
+    """Print whatever there is to print: characters that the terminal does not know are spelt out, closed streams take everything."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  for as long as the process lives
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -66,7 +66,10 @@ class Catalogue:
     def ask(self, method: str, path: str, body: Any = None, patience: float = 0.0) -> Any:
         """One request; the decoded answer. `patience`: seconds beyond the usual time-out that the answer may take."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, method=method, headers={"Content-Type": "application/json"})
+        try:
+            request = urllib.request.Request(self.url + path, data=data, method=method, headers={"Content-Type": "application/json"})
+        except ValueError as exc:
+            raise WrongInput(f"no address of a registry: {exc}", where=self.url, remedy="set HOURMARK_REGISTRY_URL") from exc
         try:
             with urllib.request.urlopen(request, timeout=self._timeout + patience) as answer:
                 return json.load(answer)

@@ -11,7 +11,7 @@ from .failures import Unreachable, WrongInput
 
 def deliver(at: Addresses, event_type: str, payloads: Iterable[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
     """One verdict per event, in the order they came. Raises Unreachable when none came in time, WrongInput for a useless call."""
-    from hourmark_client import Client, InvalidEvent, Undelivered, Verdict
+    from hourmark_client import Client, ClientError, InvalidEvent, Undelivered, Verdict
 
     verdicts: list[dict[str, Any]] = []
 
@@ -20,7 +20,10 @@ def deliver(at: Addresses, event_type: str, payloads: Iterable[dict[str, Any]], 
         reason = {"code": verdict.code, "path": verdict.path, "detail": verdict.detail}
         verdicts.append(said | {name: value for name, value in reason.items() if value})
 
-    client = Client.http(at.receiver, write_key=at.write_key, app="hourmark-cli")
+    try:
+        client = Client.http(at.receiver, write_key=at.write_key, app="hourmark-cli")
+    except ClientError as exc:
+        raise WrongInput(str(exc), where=at.receiver, remedy="set HOURMARK_CLIENT_RECEIVER_URL") from exc
     try:
         for payload in payloads:
             client.send(event_type, payload, on_verdict=note)

@@ -26,7 +26,7 @@ def fsck(
     from .addresses import find
     from .failures import ANSWER_IS_NO
     from .hour_rows import require_type, store_of
-    from .output import console, print_json, table
+    from .output import console, marked, print_json, table
 
     first, last = _span(hours)
     at = find("lake")
@@ -38,7 +38,7 @@ def fsck(
     if as_json:
         print_json({"checked": checked, "findings": [finding._asdict() for finding in findings]})
     else:
-        rows = [(f"[red]{f.code}[/]", f.type, f.hour, f.path, f.detail) for f in findings]
+        rows = [(marked(f"[red]{f.code}[/]"), f.type, f.hour, f.path, f.detail) for f in findings]
         if rows:
             console().print(table(("finding", "event type", "hour", "where", "what"), rows))
         proved = sum(": " not in what for what in checked)

@@ -35,7 +35,7 @@ class HourRow(NamedTuple):
 
     @property
     def audit(self) -> str:
-        return "-" if self.complete is None else "equal" if self.complete else "[red]NOT EQUAL[/]"
+        return "-" if self.complete is None else "equal" if self.complete else "NOT EQUAL"
 
 
 def store_of(at: Addresses) -> Store:

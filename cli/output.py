@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -17,7 +20,7 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty(), width=None if stream.isatty() else 200)
+    return Console(file=stream, highlight=False, emoji=False, soft_wrap=not stream.isatty(), width=None if stream.isatty() else 200)
 
 
 def print_json(value: Any) -> None:
@@ -40,13 +43,14 @@ def _plain(value: Any) -> Any:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", right: Sequence[str] = ()) -> Table:
-    """A rich table; columns named in `right` are aligned right. Cells are text or rich renderables, None is shown as a dash."""
+    """A rich table; columns named in `right` are aligned right. Cells are plain text or `marked`, None is shown as a dash."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    made = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        made.add_column(_plain_text(column), justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     return made
@@ -59,7 +63,21 @@ def _cell(value: Any) -> Any:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return value if hasattr(value, "__rich_console__") or isinstance(value, str) else str(value)
+    return value if hasattr(value, "__rich_console__") else _plain_text(str(value))
+
+
+def _plain_text(text: str) -> Text:
+    """Data as it is: its square brackets are no markup, and its control characters do nothing to the terminal."""
+    from rich.text import Text
+
+    return Text(text.translate(_CONTROL))
+
+
+def marked(text: str) -> Text:
+    """Our own words with rich markup, as a cell of a table."""
+    from rich.text import Text
+
+    return Text.from_markup(text)
 
 
 def complain(said: Sequence[tuple[str, str]]) -> None:

@@ -73,11 +73,13 @@ def ask(lake: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     known = event_types(lake)
     with connect(lake, mentioned(sql, known)) as connection:
         try:
+            if not connection.extract_statements(sql):
+                raise WrongInput("there is no statement in this", remedy="hourmark query 'SELECT count(*) FROM flight_departed'")
             cursor = connection.execute(sql)
             return [column[0] for column in cursor.description or ()], cursor.fetchall()
         except (duckdb.IOException, duckdb.OutOfMemoryException) as exc:
             raise Unreachable(str(exc), where=str(lake)) from exc
-        except duckdb.Error as exc:
+        except (duckdb.Error, RuntimeError) as exc:  # some bytes make its own error messages fail
             raise _explained(exc, lake, known) from exc
 
 

@@ -134,7 +134,11 @@ def load_file(path: Path | str) -> dict[str, Any]:
         raise _refused("", "declaration", f"{path} holds no declaration", "write event:, owner:, schema: …")
     if isinstance(found.get("schema"), str):
         schema = path.parent / found["schema"]
-        found["schema"] = documents.parse_json(_bytes_of(schema, "/schema"))
+        text = _bytes_of(schema, "/schema")
+        try:
+            found["schema"] = documents.parse_json(text)
+        except Refused as exc:
+            raise _refused("/schema", "malformed_json", f"{schema}: {exc.message}", "the file must hold an Avro schema as JSON") from exc
     return found
 
 

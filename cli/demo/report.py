@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cli.output import table
+from cli.output import marked, table
 
 from .balance import Account, percentile
 from .question import Answer
@@ -47,8 +47,8 @@ def balance(console: Any, accounts: Sequence[Account]) -> None:
             a.hours,
             f"{percentile(a.delays, 0.5):.1f} s",
             f"{percentile(a.delays, 0.99):.1f} s",
-            "[green]equal[/]" if a.audit_equal else "[red]NOT EQUAL[/]",
-            "[red]NO[/]" if a.faults else "[green]exact[/]",
+            marked("[green]equal[/]" if a.audit_equal else "[red]NOT EQUAL[/]"),
+            marked("[red]NO[/]" if a.faults else "[green]exact[/]"),
         )
         for a in accounts
     ]

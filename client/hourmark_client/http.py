@@ -73,8 +73,12 @@ class HttpTransport:
     """Speaks the receiver's native protocol. `url` is the receiver's root, like https://events.example.org."""
 
     def __init__(self, url: str, *, write_key: str, options: HttpOptions | None = None) -> None:
-        parsed = urllib3.util.parse_url(url)
-        if parsed.scheme not in ("http", "https") or not parsed.host:
+        try:
+            parsed = urllib3.util.parse_url(url)
+            usable = parsed.scheme in ("http", "https") and bool(parsed.host)
+        except urllib3.exceptions.LocationValueError:
+            usable = False
+        if not usable:
             raise ClientError(f"{url!r} is not the http(s) address of a receiver")
         self._url = url.rstrip("/") + "/v1/events"
         self._options = options or HttpOptions()

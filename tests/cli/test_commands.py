@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +86,57 @@ def test_a_declaration_that_is_not_there(command: Command, monkeypatch: pytest.M
 def test_did_you_mean() -> None:
     assert did_you_mean("flight.depart", ["flight.departed", "weather.observed"]) == "; did you mean flight.departed?"
     assert did_you_mean("xyz", ["flight.departed"]) == ""
+
+
+@pytest.mark.parametrize("address", ["zzz", "http://[::", "ftp://x", "http://x:99999"])
+def test_addresses_that_are_none(command: Command, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("HOURMARK_REGISTRY_URL", address)
+    monkeypatch.setenv("HOURMARK_CLIENT_RECEIVER_URL", address)
+    monkeypatch.setenv("HOURMARK_CLIENT_WRITE_KEY", "k")
+    for arguments in (("events",), ("send", "a.b", "{}")):
+        said = command(*arguments)
+        assert said.code in (2, 3)
+        assert said.err.startswith("error: ")
+        assert address in said.err
+
+
+def test_kafka_options_that_are_no_json(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KAFKA", "REGISTRY_URL", "KAFKA_OPTIONS"):
+        monkeypatch.setenv(f"HOURMARK_{name}", "{")
+    said = command("tail", "a.b", "--rejected")
+    assert (said.code, said.err) == (2, said.err)
+    assert "HOURMARK_KAFKA_OPTIONS is no JSON" in said.err
+
+
+def test_a_faulty_schema_file_is_named(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOURMARK_REGISTRY_URL", "http://127.0.0.1:1")
+    (tmp_path / "a.yaml").write_text("event: a.b\nowner: me\nschema: ./a.avsc\n")
+    (tmp_path / "a.avsc").write_text("{")
+    said = command("declare", "a.yaml")
+    assert said.code == 2
+    assert "/schema: a.avsc: the body is no JSON" in said.err
+
+
+def outside(arguments: list[str], out: str, **environment: str) -> tuple[int, str, str]:
+    """The command in a process of its own, for its streams are what matters."""
+    quoted = " ".join(f"'{word}'" for word in [sys.executable, "-m", "cli", *arguments])
+    done = subprocess.run(["sh", "-c", f"{quoted} {out}"], capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has it")
+def test_a_full_disk_below_the_output() -> None:
+    code, _, err = outside(["--version"], ">/dev/full")
+    assert (code, err) == (3, "error: [Errno 28] No space left on device\n")
+
+
+def test_a_closed_output() -> None:
+    assert outside(["--version"], ">&-") == (0, "", "")
+
+
+def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    code, out, err = outside(["query", "SELECT chr(233) AS x", "--csv"], "", PYTHONIOENCODING="ascii", HOURMARK_LAKE_URL=lake.as_uri())
+    assert (code, err) == (0, "")
+    assert "\\xe9" in out

@@ -53,6 +53,9 @@ def test_a_table_is_printed_for_people(lake: Path, command: Command) -> None:
         ("SELECT * FROM flight_departd", "did you mean flight_departed?"),
         ("SELECT nothing FROM flight_departed", "nothing"),
         ("SELECT 1/", "syntax error"),
+        ("", "no statement"),
+        ("/* nothing */", "no statement"),
+        ("SELECT \x01", "event types are views"),
     ],
 )
 def test_wrong_sql_is_explained(lake: Path, command: Command, sql: str, words: str) -> None:
@@ -60,6 +63,13 @@ def test_wrong_sql_is_explained(lake: Path, command: Command, sql: str, words: s
     assert said.code == 2
     assert words in said.err
     assert "Traceback" not in said.err
+
+
+def test_data_is_shown_as_it_is(lake: Path, command: Command) -> None:
+    said = command("query", "SELECT '[bold]b[/nope] :x: ' || chr(27) || '[2J' AS \"[/red]\"")
+    assert said.code == 0
+    assert "[/red]" in said.out
+    assert "[bold]b[/nope] :x: \\x1b[2J" in said.out
 
 
 def test_a_type_without_a_sealed_hour_is_no_unknown_type(lake: Path, command: Command) -> None:
