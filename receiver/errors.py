@@ -1,7 +1,7 @@
 """A whole request refused: what the sender did wrong (4xx). What is wrong with the world stays `Unavailable` (429 and 503).
 
-    Rejected
-    └ Refused          status and code of the answer; nothing of the request was taken
+Rejected
+└ Refused          status and code of the answer; nothing of the request was taken
 """
 
 from __future__ import annotations
