@@ -22,7 +22,7 @@ from .compile import fingerprint, wire_schema
 from .declaration import Declaration, read
 from .outbox import Publisher
 from .provision import Provisioned, Provisioner, Wanted
-from .refusal import Problem, Refused
+from .refusal import Problem, Refused, name_taken
 from .store import Draft, Stale, Store, StoredEvent
 
 PUBLISH_S = 12.0
@@ -129,7 +129,7 @@ class Catalog:
             taken = self._store.folded(event.replace(".", "_"))
             if taken is not None:
                 told = f"Kafka takes its topics for those of {taken} (dots and underscores count as one)"
-                raise Refused(409, "event_name_taken", told, [Problem("/event", "event_name_taken", told, "use another name")])
+                raise name_taken(told)
             return None
         if declaration.partitions is not None and declaration.partitions < current.partitions:
             told = f"{event} has {current.partitions} partitions, which cannot become {declaration.partitions}"

@@ -27,6 +27,7 @@ from hourmark.event import raw_barrier_headers
 from hourmark.kafka import TopicSpec, client_config, ensure_topics, partition_counts, producer_config, translate
 from hourmark.topics import PLATFORM_PARTITIONS, clean_topic, event_topic_config, platform_topic_config, raw_topic
 
+from .refusal import name_taken
 from .settings import Settings
 
 log = structlog.get_logger()
@@ -53,7 +54,7 @@ class Provisioned(NamedTuple):
 
 
 class Provisioner:
-    """Creates, grows and corrects topics. Every call raises BrokerUnavailable when Kafka does not answer."""
+    """Creates, grows and corrects topics. Every call raises BrokerUnavailable when Kafka does not answer; Refused when it will never."""
 
     def __init__(self, settings: Settings) -> None:
         self._hours = settings.hours
@@ -88,7 +89,7 @@ class Provisioner:
         created: list[str] = []
         for topic in (clean, raw):  # clean first: a worker that sees raw can always forward
             if topic not in found:
-                created += ensure_topics(self._admin, [TopicSpec(topic, partitions, configs[topic], self._wanted_replicas)], TIMEOUT_S)
+                created += self._create(TopicSpec(topic, partitions, configs[topic], self._wanted_replicas), wanted.event)
             elif found[topic] < partitions:
                 self._grow(topic, partitions)
         self._correct({topic: config for topic, config in configs.items() if topic in found})
@@ -96,6 +97,15 @@ class Provisioner:
         empty = self._empty([TopicPartition(raw, number) for number in range(stood)]) if stood else []
         self._first_barriers(raw, [p.partition for p in empty] + list(range(stood, partitions)))
         return Provisioned(partitions, raw in created)
+
+    def _create(self, spec: TopicSpec, event: str) -> list[str]:
+        try:
+            return ensure_topics(self._admin, [spec], TIMEOUT_S)
+        except BrokerUnavailable as exc:
+            cause = exc.__cause__
+            if isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.TOPIC_EXCEPTION:
+                raise name_taken(f"Kafka refuses the topic {spec.name}: {cause.args[0].str()}") from exc
+            raise
 
     def probe(self) -> None:
         """Returns when Kafka answers."""

@@ -30,6 +30,11 @@ class Refused(Rejected):
         self.problems = tuple(problems[:MAX_PROBLEMS])
 
 
+def name_taken(message: str) -> Refused:
+    """409: the event type's name collides with another's topics."""
+    return Refused(409, "event_name_taken", message, [Problem("/event", "event_name_taken", message, "use another name")])
+
+
 def pointer(*steps: object) -> str:
     """A JSON pointer (RFC 6901): `pointer("schema", "fields", 3)` → `/schema/fields/3`."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from hourmark.control import ControlTail
 from hourmark.event import read_raw_barrier
 from hourmark.hours import Hours
-from hourmark.kafka import partition_counts, topic_config
+from hourmark.kafka import TopicSpec, ensure_topics, partition_counts, topic_config
 from hourmark.schemas import EventType, WireSchema, decode_entry, token_digest
 from hourmark.settings import PlatformSettings
 from hourmark.topics import CONTROL, PLATFORM_PARTITIONS, clean_topic, raw_topic
@@ -159,6 +159,14 @@ async def test_names_that_kafka_takes_for_equal(registry: Client) -> None:
     await registry.put(f"/v1/events/{event}.a_b", declaration(f"{event}.a_b"))
     refused = await registry.put(f"/v1/events/{event}_a.b", declaration(f"{event}_a.b"))
     assert (refused.status, refused.body["code"]) == (409, "event_name_taken")
+
+
+async def test_a_topic_of_others_that_kafka_takes_for_ours(registry: Client, kafka: str) -> None:
+    event = new_type()
+    ensure_topics(AdminClient({"bootstrap.servers": kafka}), [TopicSpec(clean_topic(f"{event}_a.b"), 1, {})])
+    refused = await registry.put(f"/v1/events/{event}.a.b", declaration(f"{event}.a.b"))
+    assert (refused.status, refused.body["code"]) == (409, "event_name_taken")
+    assert "collides" in refused.body["message"]
 
 
 async def test_of_two_writers_one_wins(registry: Client) -> None:
