@@ -170,6 +170,8 @@ def _say(error: Any) -> Problem:
             return Problem(path, "span", f"{name} is no span of time", "write it like 90m, 72h or 400d")
         case "string_pattern_mismatch":
             return Problem(path, "word", f"{name} is no plain word", "use letters, digits and _ . * @ / + -, at most 100 characters")
+        case "model_type" if not path:
+            return Problem(path, "value", "a declaration is a mapping of names to values", "write event:, owner:, schema: …")
         case "model_type" | "dict_type" if path == "/schema":
             return Problem(path, "record", "the payload schema is no record", 'write {"type": "record", "name": …, "fields": […]}')
         case _:

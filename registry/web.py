@@ -29,6 +29,7 @@ BODY_S = 30.0
 YAML = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 LATENCY = Histogram("hourmark_registry_http_seconds", "Time to answer, by route", ["route", "method", "status"])
 _CODES = {404: "unknown_path", 405: "method_not_allowed", 413: "body_too_large", 408: "body_stalled", 401: "unauthorized"}
+_MESSAGES = {404: "nothing is here; the API begins with /v1/events, /v1/keys, /v1/nodes, /schemas, /subjects"}
 _SPAN = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s)?")
 T = TypeVar("T")
 
@@ -65,9 +66,11 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
         response.headers["Retry-After"] = str(math.ceil(exc.retry_after))
         return response
     except web.HTTPException as exc:
-        response = refusal(exc.status, _CODES.get(exc.status, "bad_request"), exc.reason)
-        if "Allow" in exc.headers:
-            response.headers["Allow"] = exc.headers["Allow"]
+        allow = exc.headers.get("Allow")
+        told = f"{request.path:.100} takes {allow}" if allow else _MESSAGES.get(exc.status, exc.reason)
+        response = refusal(exc.status, _CODES.get(exc.status, "bad_request"), told)
+        if allow:
+            response.headers["Allow"] = allow
         return response
     except PlatformError as exc:
         log.error("request failed", path=request.path, code=exc.code, message=exc.message)

@@ -274,6 +274,9 @@ async def test_bad_requests_have_their_answers(registry: Client) -> None:
         assert (answer.status, answer.body["code"]) == (status, code), (method, path, answer.body)
         assert answer.body["message"]
     assert (await registry.get("/v1/events/a.b")).status == 404
+    assert "/v1/events" in (await registry.get("/nope")).body["message"]
+    refused = await registry.ask("DELETE", "/v1/events")
+    assert refused.body["message"] == f"/v1/events takes {refused.headers['Allow']}"
 
 
 async def test_probes(registry: Client) -> None:

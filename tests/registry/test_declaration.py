@@ -177,6 +177,11 @@ def test_sound(document: Any) -> None:
     assert Declaration.model_validate(found.document()) == found
 
 
+@pytest.mark.parametrize("document", [[], "x", None, 5])
+def test_a_declaration_is_a_mapping(document: Any) -> None:
+    assert [problem.message for problem in check(document)] == ["a declaration is a mapping of names to values"]
+
+
 def test_all_problems_at_once() -> None:
     problems = check(declaration(tier="x", ownr=1, schema=payload(("_a", "text"))))
     assert {p.path for p in problems} == {"/tier", "/ownr", "/schema/fields/0/name", "/schema/fields/0/type"}
