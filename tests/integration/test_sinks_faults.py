@@ -77,7 +77,7 @@ def test_killed_at_random_times_under_load(kafka: str, tmp_path: Path, seed: int
     stage, rng = Stage(kafka, tmp_path, partitions=2), random.Random(seed)
     schema = wire_schema(stage.type, 1, PAYLOAD)
     entries, feeds = (schema, declared(stage.type, schema, 2)), [Feed(0), Feed(1)]
-    loading = threading.Thread(target=load, args=(stage, feeds, schema, 0.1))
+    loading = threading.Thread(target=load, args=(stage, feeds, schema, 0.1), daemon=True)
     children = [stage.process(*entries), stage.process(*entries)]
     loading.start()
     try:
@@ -100,7 +100,7 @@ def test_a_frozen_worker_that_wakes_up_changes_nothing(kafka: str, tmp_path: Pat
     stage = Stage(kafka, tmp_path, partitions=2)
     schema = wire_schema(stage.type, 1, PAYLOAD)
     entries, feeds = (schema, declared(stage.type, schema, 2)), [Feed(0), Feed(1)]
-    loading = threading.Thread(target=load, args=(stage, feeds, schema, 0.15))
+    loading = threading.Thread(target=load, args=(stage, feeds, schema, 0.15), daemon=True)
     children = [stage.process(*entries)]
     loading.start()
     try:

@@ -105,7 +105,7 @@ class Stage:
             except Exception as exc:
                 died.append(exc)
 
-        thread = threading.Thread(target=work, name="sink-under-test")
+        thread = threading.Thread(target=work, name="sink-under-test", daemon=True)
         thread.start()
         try:
             yield worker

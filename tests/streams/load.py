@@ -17,7 +17,7 @@ class Load:
         self.copies = 0
         self._stage, self._found, self._per_second = stage, found, per_second
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)  # a failed test must not keep the run alive
         self._thread.start()
 
     def _run(self) -> None:

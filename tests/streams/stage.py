@@ -187,7 +187,7 @@ class Stage:
         consumer = Consumer({"bootstrap.servers": self.kafka, "group.id": "t", "enable.auto.commit": False, "fetch.queue.backoff.ms": 10})
         try:
             where = TopicPartition(topic, partition, 0)
-            end = consumer.get_watermark_offsets(where, timeout=10)[1]
+            end = _end_of(consumer, where)
             consumer.assign([where])
             out: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]] = []
             while len(out) < end:
@@ -287,3 +287,17 @@ def assert_balanced(parts: list[Clean]) -> None:
             for hour, tally in barrier.tallies.items():
                 assert tally.consumed == tally.forwarded + tally.duplicates + tally.rejected
                 assert (tally.forwarded, tally.skewed) == (forwarded[hour], skewed[hour]), hour
+
+
+def _end_of(consumer: Consumer, where: TopicPartition) -> int:
+    """Next offset to be written. Asks again while a young topic, or a broker that is coming back, does not know its partitions yet."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            end: int = consumer.get_watermark_offsets(where, timeout=10)[1]
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return end
