@@ -18,6 +18,7 @@ from hourmark.errors import InvalidEnvelope, Rejected
 from .codec import Sender
 from .errors import Refused, unreadable
 from .explain import pointer_of
+from .isolate import id_and_type, take_apart
 from .logical import MAX_MICROS, MIN_MICROS, micros_of
 
 Name = Annotated[str, Meta(max_length=256)]  # bounded, because it is copied into every event of the batch
@@ -73,17 +74,21 @@ class Fault(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A request, taken apart. `events[i]` None: `faults[i]` says why. `ids[i]` belongs to `events[i]`; `body` is the request itself."""
+    """A request, taken apart. `events[i]` None: `faults[i]` says why. `ids[i]` belongs to `events[i]`; `body` is the request itself.
+
+    `spoilt`: the events' original bytes, where the body as a whole is no JSON.
+    """
 
     sender: Sender
     events: list[Event | None]
     ids: list[bytes]
     faults: dict[int, Fault]
     body: bytes
+    spoilt: list[Raw] | None = None
 
     def raws(self) -> list[Raw]:
         """The events' original bytes; decoded again, because only refused ones need them."""
-        return _raw_request.decode(self.body).events
+        return _raw_request.decode(self.body).events if self.spoilt is None else self.spoilt
 
 
 _request: Final = msgspec.json.Decoder(_Request)
@@ -95,13 +100,15 @@ _text: Final = msgspec.json.Decoder(str)
 
 def parse(body: bytes, received_at: int, most: int) -> Batch:
     """Raises Refused: 400 when the request cannot be understood, 413 when it holds more than `most` events."""
+    spoilt: list[Raw] | None = None
     try:
         str(body, "utf-8")  # msgspec skips over payloads without looking at their characters
         request: _Request | _RawRequest = _request.decode(body)
     except msgspec.ValidationError:
         request = _parse_raw(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        unreadable(f"the body is no JSON: {exc}")
+        request = _parse_spoilt(body, exc)
+        spoilt = request.events
     if len(request.events) > most:
         raise Refused(413, "too_many_events", f"{len(request.events)} events; a request may hold {most}")
     sender = Sender(
@@ -119,7 +126,23 @@ def parse(body: bytes, received_at: int, most: int) -> Batch:
         if ids is not None:
             return Batch(sender, list(request.events), ids, {}, body)
         request = _parse_raw(body)
-    return _one_by_one(request.events, sender, body)
+    return _one_by_one(request.events, sender, body)._replace(spoilt=spoilt)
+
+
+def _parse_spoilt(body: bytes, reason: Exception) -> _RawRequest:
+    """The request, when only some of its events are no JSON."""
+    try:
+        head, events = take_apart(body)
+        str(head, "utf-8")
+        request = _raw_request.decode(head)
+    except msgspec.ValidationError as exc:
+        pointer, text = pointer_of(str(exc))
+        unreadable(text, pointer or "/")
+    except (ValueError, RecursionError):
+        unreadable(f"the body is no JSON: {reason}")
+    if not events:
+        unreadable(f"the body is no JSON: {reason}")
+    return msgspec.structs.replace(request, events=[Raw(event) for event in events])
 
 
 def _parse_raw(body: bytes) -> _RawRequest:
@@ -156,6 +179,7 @@ def _one_by_one(raws: list[Raw], sender: Sender, body: bytes) -> Batch:
     for index, raw in enumerate(raws):
         event, event_id = None, b""
         try:
+            str(raw, "utf-8")
             event = _event.decode(raw)
             event_id = _event_id(event.id)
         except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError) as exc:
@@ -177,17 +201,19 @@ def _event_id(text: str) -> bytes:
 
 
 def _fault(index: int, raw: Raw, error: Exception) -> Fault:
+    pointer, text = pointer_of(str(error))
     try:
         loose = _loose.decode(raw)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return Fault(f"#{index}", None, "", InvalidEnvelope(pointer_of(str(error))[1], path=f"/events/{index}"))
-    event_type = _text_of(loose.type)
+        key, event_type = id_and_type(bytes(raw))
+        text, missing = f"the event is no JSON: {text}", InvalidEnvelope(text, path=f"/events/{index}")
+    else:
+        key, event_type = _text_of(loose.id), _text_of(loose.type)
+        missing = InvalidEnvelope("expected a UUID", path=f"/events/{index}/id")
     try:
-        key = _text_of(loose.id)
         event_id = _event_id(key)
     except ValueError:
-        return Fault(f"#{index}", None, event_type, InvalidEnvelope("expected a UUID", path=f"/events/{index}/id"))
-    pointer, text = pointer_of(str(error))
+        return Fault(f"#{index}", None, event_type, missing)
     return Fault(key, event_id, event_type, InvalidEnvelope(text, path=pointer))
 
 

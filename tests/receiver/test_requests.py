@@ -36,12 +36,8 @@ UNREADABLE: dict[str, bytes] = {
     "an unknown field": request(event(), events_=[]),
     "sent_at is no time": request(event(), sent_at="now"),
     "sent_at before the year 1": request(event(), sent_at="0001-01-01T00:00:00+01:00"),
-    "NaN": request(event()).replace(b"31000", b"NaN"),
-    "Infinity": request(event()).replace(b"31000", b"-Infinity"),
-    "not UTF-8 in a payload": request(event()).replace(b'"t"', b'"\xff"'),
     "not UTF-8 in the envelope": request(event()).replace(b'"web"', b'"\xed\xa0\x80"'),
     "a lone surrogate in the envelope": request(event()).replace(b'"web"', b'"\\ud800"'),
-    "a control character": request(event()).replace(b'"t"', b'"a\nb"'),
     "a wrong escape": request(event()).replace(b'"t"', b'"\\q"'),
     "very deep": request(event()).replace(b"31000", b"[" * 100_000 + b"]" * 100_000),
     "deep and open": b'{"events":' * 50_000,
@@ -59,11 +55,9 @@ async def test_a_body_that_cannot_be_read(rig: Rig, case: str) -> None:
 @pytest.mark.parametrize("text", [rb'"\ud800"', rb'"\ud800abcdefgh"', rb'"\udc00"', rb'"\ud83d\ud83d"', rb'"x\udfff"'])
 async def test_lone_surrogates_are_never_stored(rig: Rig, text: bytes) -> None:
     answer = await rig.post(request(event()).replace(b'"t"', text))
-    if answer.status == 200:
-        assert answer.verdicts[0]["verdict"] == "rejected"
-        assert answer.verdicts[0]["code"] in ("schema_mismatch", "invalid_envelope")
-    else:
-        assert answer.status == 400
+    assert answer.status == 200
+    assert answer.verdicts[0]["verdict"] == "rejected"
+    assert answer.verdicts[0]["code"] in ("schema_mismatch", "invalid_envelope")
     assert [record for record in rig.publisher.records if record[0].startswith("raw.")] == []
 
 
