@@ -61,13 +61,13 @@ def require_type(store: Store, at: Addresses, event_type: str) -> None:
 
 
 def of_type(at: Addresses, event_type: str, last: int) -> list[HourRow]:
-    """The newest `last` sealed hours and the open ones, oldest first. Raises WrongInput when the lake does not know the type."""
+    """The newest `last` sealed hours and as many open ones, oldest first. Raises WrongInput when the lake does not know the type."""
     store = store_of(at)
     require_type(store, at, event_type)
     found = known_hours(store, event_type, last)
     rows = {r.hour: HourRow(r.label, r.state, r.rows, r.duplicates, r.skewed, r.seal_delay, r.complete) for r in found}
-    present = at.hours.of(int(time.time() * 1000))
-    rows.setdefault(present, HourRow(label(present), "open", 0))
+    for hour in open_hours(store, at, event_type)[-max(last, 1) :]:
+        rows.setdefault(hour, HourRow(label(hour), "open", 0))
     return [row for _, row in sorted(rows.items())]
 
 
