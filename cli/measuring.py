@@ -125,6 +125,7 @@ def _draw(rows: list[Figure], file: Path) -> None:
     bars = axes.barh(names, [row.events_per_s for row in rows], color=["#c4c4c4" if row.what == "bare" else "#2563a8" for row in rows])
     axes.bar_label(bars, [f"{row.events_per_s:,.0f}" for row in rows], padding=4)
     axes.set_xlabel("events per second, median (grey: the bare client's loop)")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.margins(x=0.15)
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
