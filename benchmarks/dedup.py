@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import statistics
 import subprocess
 import sys
@@ -137,6 +138,7 @@ def _measure(
         child.terminate()
         child.wait(20)
         consumer.close()
+        shutil.rmtree(env["HOURMARK_HOME"], ignore_errors=True)
     return {
         "events_per_s": share / seconds,
         "events_per_cpu_s": 1e6 / used["process"],
