@@ -54,14 +54,14 @@ def measure(stages: Sequence[str], rounds: int, events: int, place: Path, tell: 
             {"events": events} if events else {}
         )
         for stage in single:
-            tell(f"measuring {stage}, {rounds} rounds")
+            tell(f"measuring {stage}, rounds: {rounds}")
             results[stage] = _run(stage, offered)
     finally:
         for server in servers:
             server.stop()
     for stage in stages:
         if stage in ALONE:
-            tell(f"measuring {stage}, {rounds} rounds")
+            tell(f"measuring {stage}, rounds: {rounds}")
             results[stage] = _run(stage, offered)
     return results
 
