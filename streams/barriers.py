@@ -73,6 +73,9 @@ class BarrierWriter:
         if not due:
             return
         failed = [exc for exc in await asyncio.gather(*(self._write(tp, hour) for tp in due), return_exceptions=True) if exc is not None]
+        for exc in failed:
+            if not isinstance(exc, KafkaError | TimeoutError | OSError | BrokerUnavailable):
+                raise exc  # a fault of ours: the worker ends, rather than leave hours open for ever with a warning
         if failed:
             meters.BARRIER_FAILURES.inc(len(failed))
             if not self._troubled:
@@ -89,8 +92,8 @@ class BarrierWriter:
         batch.append(key=None, value=None, timestamp=int(self._now() * 1000), headers=raw_barrier_headers(hour))
         done = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
         metadata = await asyncio.wait_for(done, SEND_S)
-        end = self._hours.end_ms(hour)
-        if metadata.timestamp is not None and 0 <= metadata.timestamp < end:
-            raise BrokerUnavailable(f"the broker's clock is {end - metadata.timestamp} ms before the end of the hour")
+        end, at = self._hours.end_ms(hour), metadata.timestamp or -1
+        if 0 <= at < end:
+            raise BrokerUnavailable(f"the broker's clock is {end - at} ms before the end of the hour")
         self._written[tp] = hour
-        meters.BARRIER_DELAY_S.observe(max(0.0, (metadata.timestamp - end) / 1000))
+        meters.BARRIER_DELAY_S.observe(max(0.0, (at - end) / 1000))
