@@ -115,10 +115,6 @@ class ChainConflict(InvariantBroken):
     code = "chain_conflict"
 
 
-class WatermarkRegressed(InvariantBroken):
-    code = "watermark_regressed"
-
-
 class SettingsError(Exception):
     """Wrong or missing settings; lists every fault at once, one a line."""
 

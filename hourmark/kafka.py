@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from .errors import BrokerUnavailable, InvariantBroken, PlatformError
@@ -128,14 +128,3 @@ def wait_for_topics(
             told = line
         time.sleep(every)
     return {}
-
-
-def bounds(consumer: Consumer, topic: str, partition: int, timeout: float = 10.0) -> tuple[int, int]:
-    """First offset still in the log, and the next one to be written. Raises BrokerUnavailable."""
-    try:
-        found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout)
-    except KafkaException as exc:
-        raise translate(exc, f"reading the bounds of {topic}[{partition}]") from exc
-    if found is None:
-        raise BrokerUnavailable(f"reading the bounds of {topic}[{partition}]: no answer in {timeout} s")
-    return found

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from hourmark.errors import PlatformError, Rejected, Unavailable
+from hourmark.errors import PlatformError, Rejected, Unavailable, UnknownEventType
 from hourmark.event import Verdict
 
 EMPTY = b'{"results":{}}'
 
 
 def parked(partition: int, offset: int) -> str:
-    return _text(Verdict("parked", partition=partition, offset=offset, code="unknown_event_type"))
+    return _text(Verdict("parked", partition=partition, offset=offset, code=UnknownEventType.code))
 
 
 def rejected(error: Rejected) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw
 
-from hourmark.errors import BrokerUnavailable, EventTooLarge, InvalidEnvelope, Overloaded, Rejected, Unavailable
+from hourmark.errors import BrokerUnavailable, DuplicateInBatch, EventTooLarge, InvalidEnvelope, Overloaded, Rejected, Unavailable
 from hourmark.hours import Hours
 from hourmark.rejects import Reject, reject_headers
 from hourmark.topics import PARKED, PLATFORM_PARTITIONS, REJECTED, Tier, partition_of
@@ -174,7 +174,7 @@ class Work:
         for part in self._stored:
             lost += self._answer_stored(part, delivery, verdicts, again)
         for index in self._conflicts:
-            verdicts[index] = verdicts[index].replace('"stored",', '"stored","code":"duplicate_in_batch",')
+            verdicts[index] = verdicts[index].replace('"stored",', f'"stored","code":"{DuplicateInBatch.code}",')
         for refused in self._refused:
             lost += self._answer_refused(refused, delivery, verdicts, again)
         if failure is not None:

@@ -120,10 +120,6 @@ class Buffer:
             finally:
                 self._hurry -= 1
 
-    def has_space(self, size: int) -> bool:
-        with self._lock:
-            return self._fits(size)()
-
     def _fits(self, size: int) -> Callable[[], bool]:
         return lambda: self._closed or not self._pending or self._used + size <= self.limit
 
