@@ -7,7 +7,6 @@ operating system books on each process, children included. The bare loop beside 
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import os
 import secrets
@@ -15,14 +14,11 @@ import shutil
 import statistics
 import sys
 import tempfile
-import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -37,20 +33,11 @@ from local.settings import StackSettings
 from local.stack import Stack
 from local.status import StackStatus
 
+from .load import BATCH, PAYLOAD, Bodies, send
+
 PARTITIONS = 8
-BATCH = 500
-SENDERS = 4
 HOUR_SECONDS = 10
 VALUE_BYTES = 250
-PAYLOAD: list[dict[str, Any]] = [
-    {"name": "user_id", "type": "string"},
-    {"name": "track", "type": "string"},
-    {"name": "ms_played", "type": "long"},
-    {"name": "country", "type": "string"},
-    {"name": "premium", "type": "boolean"},
-    {"name": "score", "type": ["null", "double"], "default": None},
-    {"name": "skips", "type": "int"},
-]
 
 
 def main(events: int = 300_000, rounds: int = 3) -> dict[str, Any]:
@@ -76,13 +63,15 @@ def whole(status: StackStatus, events: int) -> dict[str, float]:
     declaration = {"event": event_type, "owner": "bench", "partitions": PARTITIONS}
     schema = {"type": "record", "name": "played", "fields": PAYLOAD}
     Catalogue(status.registry).declare(event_type, declaration | {"schema": schema}, wait=20.0)
-    bodies = list(_bodies(event_type, events))
+    made = Bodies(event_type, secrets.randbits(16))
+    bodies = [made.body(number) for number in range(-(-events // BATCH))]
+    events = len(bodies) * BATCH
     processes = {p.name: psutil.Process(p.pid) for p in status.processes if p.pid} | {"sender": psutil.Process()}
     before = {name: cpu(process) for name, process in processes.items()}
     started = time.monotonic()
-    _send(status, bodies)
+    send(status, bodies)
     acked = time.monotonic() - started
-    _until("the clean topic", lambda: _events_on(status.kafka, clean_topic(event_type)) >= events)
+    _until("the clean topic", lambda: ends_of(status.kafka, clean_topic(event_type)) >= events)
     clean = time.monotonic() - started
     last = _until_sealed(status, event_type, events)
     used = {name: (cpu(process) - before[name]) / events * 1e6 for name, process in processes.items()}
@@ -102,59 +91,6 @@ def cpu(process: psutil.Process) -> float:
     times = process.cpu_times()
     living = sum(sum(child.cpu_times()[:2]) for child in process.children(recursive=True)) if process.pid != os.getpid() else 0.0
     return float(times.user + times.system + times.children_user + times.children_system + living)
-
-
-def _bodies(event_type: str, events: int) -> Iterator[bytes]:
-    sent = {"sdk": {"name": "bench", "version": "1"}, "app": "bench", "install": "6f1c0b7e", "sent_at": "2026-03-01T07:00:00.123Z"}
-    for start in range(0, events, BATCH):
-        batch = [_event(event_type, number) for number in range(start, min(start + BATCH, events))]
-        yield json.dumps({**sent, "events": batch}, separators=(",", ":")).encode()
-
-
-def _event(event_type: str, number: int) -> dict[str, Any]:
-    payload = {
-        "user_id": f"user-{number % 1000:06d}",
-        "track": f"spotify:track:{number:022d}",
-        "ms_played": number * 7919 % 300_000,
-        "country": ("SE", "US", "DE", "BR")[number % 4],
-        "premium": number % 3 == 0,
-        "score": number / 7,
-        "skips": number % 5,
-    }
-    return {"type": event_type, "id": str(uuid.uuid4()), "time": "2026-03-01T06:59:58Z", "seq": number, "attempt": 1, "payload": payload}
-
-
-def _send(status: StackStatus, bodies: list[bytes]) -> None:
-    """Every body until it is answered 200, by a few connections side by side. Raises RuntimeError when an event is not stored."""
-    failures: list[str] = []
-    work = iter(bodies)
-    lock = threading.Lock()
-
-    def run() -> None:
-        connection = http.client.HTTPConnection(urlsplit(status.receiver).netloc, timeout=60)
-        headers = {"Authorization": f"Bearer {status.write_key}", "Content-Type": "application/json"}
-        while not failures:
-            with lock:
-                body = next(work, None)
-            if body is None:
-                return
-            while True:
-                connection.request("POST", "/v1/events", body, headers)
-                answer = connection.getresponse()
-                said = answer.read()
-                if answer.status != 503:
-                    break
-                time.sleep(0.05)
-            if answer.status != 200 or said.count(b'"stored"') != body.count(b'"payload"'):
-                failures.append(f"{answer.status} {said[:300]!r}")
-
-    threads = [threading.Thread(target=run) for _ in range(SENDERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise RuntimeError(f"the receiver did not store everything: {failures[0]}")
 
 
 def _until(what: str, done: Callable[[], bool], seconds: float = 180.0) -> None:
@@ -178,8 +114,8 @@ def _until_sealed(status: StackStatus, event_type: str, events: int) -> HourRow:
     return found[-1]
 
 
-def _events_on(kafka: str, topic: str) -> int:
-    """End offsets, which are the events and some barriers: at least the events when it reaches them plus one barrier per partition."""
+def ends_of(kafka: str, topic: str) -> int:
+    """End offsets, which are the events and some barriers, without the first barrier of each partition."""
     with _consumer(kafka) as consumer:
         return sum(consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1] - 1 for number in range(PARTITIONS))
 
