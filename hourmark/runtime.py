@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import structlog
 
+from .crashpoints import refuse_in
 from .errors import InvariantBroken, PlatformError, SettingsError
 from .settings import PlatformSettings
 
@@ -118,6 +119,7 @@ def run(room: str, load: Callable[[], PlatformSettings], main: Callable[[Any], A
     code = 0
     try:
         settings = load()
+        refuse_in(settings.profile)
     except SettingsError as exc:
         print(f"{room} cannot start; {exc}", file=sys.stderr)
         sys.exit(EXIT_SETTINGS)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from hourmark.crashpoints import crashpoint
 from hourmark.errors import EventTooLarge, InvalidEnvelope, InvariantBroken, Overloaded, RegistryUnavailable, Rejected
 from hourmark.schemas import WriteKey
 from hourmark.topics import is_event_type
@@ -63,7 +64,9 @@ class Intake:
         work.refuse_if_nothing_accepted()
         future = self._publisher.publish(work.records)
         future.add_done_callback(lambda _: work.release(self.budget))
+        crashpoint("receiver.produced")
         delivery = await future
+        crashpoint("receiver.acknowledged")
         if not delivery.oversize:
             return work.answer(delivery)
         return work.answer(delivery, await self._publisher.publish(work.reject_oversize(delivery)))

@@ -15,6 +15,8 @@ from typing import IO, Any
 
 from obstore.store import LocalStore
 
+from hourmark.crashpoints import crashpoint
+
 from .layout import STAGING
 from .store import Fill, ObjectStore, Stored, digest, translated
 
@@ -80,6 +82,7 @@ class DiskStore(ObjectStore):
         except FileExistsError:
             return False
         _sync_folder(target.parent)
+        crashpoint("lake.linked")
         return True
 
 
@@ -108,6 +111,7 @@ class _Aside:
                 _write_durably(self._aside / name, _all(data))
             _sync_folder(self._aside)
             _make_folder(self._target.parent)
+            crashpoint("sink.before_presenting")
             try:
                 self._aside.rename(self._target)
             except OSError:
@@ -140,7 +144,9 @@ def _write_durably(path: Path, fill: Fill) -> Stored:
     with path.open("x+b") as file:
         fill(file)
         stored = digest(file)
+        crashpoint("lake.written")
         os.fsync(file.fileno())
+        crashpoint("lake.synced")
     return stored
 
 

@@ -9,6 +9,7 @@ from typing import IO, NamedTuple
 
 import pyarrow as pa
 
+from hourmark.crashpoints import crashpoint
 from hourmark.errors import RegistryUnavailable, SchemaMismatch
 from hourmark.event import FLAG_SKEWED, ID_END, ID_START
 from hourmark.hours import label
@@ -94,7 +95,9 @@ class Flusher:
             previous=buffer.tip.digest,
             writer=self._writer,
         )
+        crashpoint("sink.before_entry")
         tip, won = self._chain.extend(buffer.tip, entry)
+        crashpoint("sink.entry_created")
         return Flushed(tip, entry, won)
 
     def _shape(self, schema_id: int, buffer: PartitionBuffer) -> Shape | None:

@@ -13,6 +13,7 @@ from typing import IO, Any, NamedTuple
 import msgspec
 import structlog
 
+from hourmark.crashpoints import crashpoint
 from hourmark.errors import ChainConflict, InvariantBroken, Unavailable
 from hourmark.hours import Hours, parse_label
 from hourmark.topics import Partition
@@ -59,6 +60,7 @@ class Publisher:
                 part = output.parts[0].path if output.copy else ""
                 stored = publication.copy(part, output.name) if part else publication.write(output.name, self._merging(output, schema))
                 files.append(FileRef(name=output.name, bytes=stored.bytes, rows=output.rows, sha256=stored.sha256))
+                crashpoint("sink.file_published")
             manifest = encode(manifest_of(decision, files))
             if publication.finish([(layout.MANIFEST, manifest), (layout.SUCCESS, b"")]):
                 return manifest
@@ -261,6 +263,7 @@ class Sealer:
         line.held = False
         data = encode(plan)
         mine = self._store.create(layout.seal(line.event_type, hour), data)
+        crashpoint("sink.decided")
         decision = Decision(plan, digest(data)) if mine else self._decided(line.event_type, hour)
         self._present(line, hour, decision)
         line.sealed = hour
@@ -283,9 +286,11 @@ class Sealer:
     def _present(self, line: _Line, hour: int, decision: Decision) -> None:
         plan = decision.plan
         manifest = self._publisher.publish(decision)
+        crashpoint("sink.presented")
         self._outbox.announce(
             SealedHour(type=plan.type, hour=plan.hour, manifest_sha256=digest(manifest), rows=plan.totals.rows, complete=plan.complete)
         )
+        crashpoint("sink.announced")
         ends = self._clock.end_ms(hour) / 1000
         telemetry.WATERMARK.labels(line.event_type).set(ends)
         if line.books:  # not when an hour of an earlier life is announced again

@@ -13,6 +13,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hourmark.control import ControlTail
+from hourmark.crashpoints import clock
 from hourmark.errors import LakeUnavailable, OffsetLost, PlatformError, Unavailable
 from hourmark.hours import parse_label
 from hourmark.kafka import translate
@@ -53,7 +54,7 @@ class Seams(NamedTuple):
     catalogue: Catalogue | None = None
     outbox: Outbox | None = None
     decoder: Decoder | None = None
-    now: Callable[[], float] = time.time
+    now: Callable[[], float] = clock
 
 
 class SinkWorker:

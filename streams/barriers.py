@@ -6,7 +6,6 @@ Doing it twice is harmless, and a barrier that the broker stamped before its hou
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from dedup.deduplicator import PartitionState
+from hourmark.crashpoints import clock, crashpoint
 from hourmark.errors import BrokerUnavailable
 from hourmark.event import raw_barrier_headers
 
@@ -31,7 +31,7 @@ SEND_S = 10.0
 class BarrierWriter:
     """One producer of its own, not idempotent: a barrier that fails must not poison the producer of events, nor wait behind it."""
 
-    def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], float] = clock) -> None:
         self._settings, self._hours, self._now = settings, settings.hours, now
         self._producer: Any = None
         self._written: dict[TP, int] = {}
@@ -92,6 +92,7 @@ class BarrierWriter:
         batch.append(key=None, value=None, timestamp=int(self._now() * 1000), headers=raw_barrier_headers(hour))
         done = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
         metadata = await asyncio.wait_for(done, SEND_S)
+        crashpoint("dedup.barrier_written")
         end, at = self._hours.end_ms(hour), metadata.timestamp or -1
         if 0 <= at < end:
             raise BrokerUnavailable(f"the broker's clock is {end - at} ms before the end of the hour")

@@ -15,6 +15,7 @@ import aiokafka
 from aiokafka.errors import KafkaError
 
 from dedup.deduplicator import CleanRecord, RawRecord
+from hourmark.crashpoints import crashpoint
 from hourmark.errors import BrokerUnavailable
 from hourmark.rejects import Reject, reject_headers
 from hourmark.topics import REJECTED, clean_topic
@@ -71,6 +72,7 @@ class Emitter:
             for original, reject in rejects:
                 to = known[reject.partition % len(known)]
                 acknowledgements += await self._send(REJECTED, to, [(None, original, reject_headers(reject))])
+        crashpoint("dedup.produced")
         await asyncio.gather(*acknowledgements)
 
     async def _send(self, topic: str, partition: int, records: Sequence[CleanRecord]) -> list[Any]:

@@ -16,6 +16,7 @@ from faust.types import TP
 
 from dedup.deduplicator import Deduplicator, Outcome, PartitionState, Slice, positions
 from dedup.index import Index, Owners
+from hourmark.crashpoints import crashpoint
 from hourmark.errors import IndexUnavailable
 from hourmark.event import Tally
 from hourmark.schemas import EventType
@@ -100,6 +101,7 @@ class Pipeline:
         except IndexUnavailable as exc:
             self._note_away(exc)
             return False
+        crashpoint("dedup.claimed")
         self._note_back()
         meters.CLAIM_S.observe(time.monotonic() - started)
         await self._settle(poll, parts, owners, claimed=positions(batch))
@@ -119,6 +121,7 @@ class Pipeline:
             for tp, part, where in zip(parts, slices, claimed, strict=True)
         ]
         await self._emit(parts, slices, outcomes)
+        crashpoint("dedup.acknowledged")
         meters.EMIT_S.observe(time.monotonic() - started)
         poll.ledger.finish(poll, {tp: outcome.state for tp, outcome in zip(parts, outcomes, strict=True)})
         self.polls += 1

@@ -19,6 +19,7 @@ from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
+from hourmark.crashpoints import crashpoint
 from hourmark.errors import BrokerUnavailable, OffsetLost
 
 from .consumer_thread import ConsumerThread
@@ -205,11 +206,13 @@ class BatchConsumer(driver.Consumer):
         if ledger is None or ledger.stale or not ledger.due or self.frozen:
             return False
         due = dict(ledger.due)
+        crashpoint("dedup.before_commit")
         try:
             done = await self._thread.commit_progress(due)
         except BrokerUnavailable as exc:
             self._commit_trouble(exc.message)
             return False
+        crashpoint("dedup.committed")
         ledger.settled(done)
         held_back = len(due) - len(done)
         self._commit_trouble(f"{held_back} partitions: rebalancing, or more open hours than fit" if held_back and done else "")
