@@ -1,4 +1,7 @@
-"""What the sink says on Kafka: refused records to `rejected`, presented hours to `hourmark.sealed-hours`. At least once."""
+"""What the sink says on Kafka: refused records to `rejected`, presented hours to `hourmark.sealed-hours`. At least once.
+
+And the one thing that it asks there: how many partitions a type has now.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from hourmark.errors import BrokerUnavailable
 from hourmark.kafka import producer_config, translate
 from hourmark.rejects import Reject, reject_headers
 from hourmark.settings import PlatformSettings
-from hourmark.topics import REJECTED, SEALED_HOURS
+from hourmark.topics import REJECTED, SEALED_HOURS, clean_topic
 
 from .manifest import SealedHour, encode
 
@@ -32,6 +35,10 @@ class Outbox(Protocol):
         """Returns when durable. Raises BrokerUnavailable."""
         ...
 
+    def width(self, event_type: str) -> int:
+        """Partitions of the type's clean topic, asked from the brokers now; 0: there is no such topic. Raises BrokerUnavailable."""
+        ...
+
 
 class KafkaOutbox:
     def __init__(self, settings: PlatformSettings) -> None:
@@ -43,6 +50,14 @@ class KafkaOutbox:
 
     def announce(self, sealed: SealedHour) -> None:
         self._send([(SEALED_HOURS, f"{sealed.type}/{sealed.hour}".encode(), encode(sealed), [])])
+
+    def width(self, event_type: str) -> int:
+        topic = clean_topic(event_type)
+        try:
+            found = self._producer.list_topics(topic, timeout=5.0).topics[topic]
+        except KafkaException as exc:
+            raise translate(exc, f"asking for the partitions of {topic}") from exc
+        return len(found.partitions)
 
     def _send(self, records: list[tuple[str, bytes, bytes, list[tuple[str, bytes]]]]) -> None:
         failed: list[Any] = []

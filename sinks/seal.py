@@ -205,6 +205,8 @@ class Sealer:
         while (hour := line.ready_hour()) is not None:
             if time.monotonic() >= until:
                 return done
+            if self._has_grown(line):
+                continue
             if not self._seal(line, hour):
                 break
             done += 1
@@ -235,6 +237,17 @@ class Sealer:
         count = max(declared.partitions, len(resume))  # a stale catalogue must not forget a partition that was there
         line.books = {p: Books(p, line.sealed, resume.get(p)) for p in range(count)}
         return True
+
+    def _has_grown(self, line: _Line) -> bool:
+        """Open books for partitions added since. Asked after every known partition has closed the hour, which is after its end: a record of
+        the hour on a partition added later was appended before, and clean topics grow before raw ones. So none is overlooked, whatever
+        the catalogue of this worker knows already.
+        """
+        added = range(len(line.books), self._outbox.width(line.event_type))
+        for partition in added:
+            line.books[partition] = Books(partition, line.sealed)
+            self._read(line.event_type, line.books[partition])
+        return bool(added)
 
     def _read(self, event_type: str, book: Books) -> None:
         while (found := self._chain.entry(Partition(event_type, book.partition), book.next)) is not None:

@@ -190,12 +190,16 @@ class ListOutbox:
     def __init__(self) -> None:
         self.refused: list[Refused] = []
         self.sealed: list[SealedHour] = []
+        self.partitions = 0
 
     def reject(self, refused: Iterable[Refused]) -> None:
         self.refused += refused
 
     def announce(self, sealed: SealedHour) -> None:
         self.sealed.append(sealed)
+
+    def width(self, event_type: str) -> int:
+        return self.partitions
 
 
 def random_payload(rng: random.Random) -> dict[str, Any]:

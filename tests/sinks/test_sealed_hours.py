@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -440,3 +441,26 @@ def test_a_sealer_sleeps_until_it_is_woken() -> None:
     room.sealer.wake(TYPE)
     assert room.sealer.step(1e18) == 1
     assert isinstance(room.sealer, Sealer)
+
+
+def test_a_partition_added_later_is_waited_for() -> None:
+    """The worker's catalogue still says one partition, and the topic has two: the hour waits for both, and holds the rows of both."""
+    room, old = Room(*ONE), Feed(0)
+    fill(old, HOUR, range(3))
+    old.barrier(HOUR)
+    room.drain(old)
+    assert room.seal() == 1
+    room.outbox.partitions = 2
+    new = Feed(1, created_in=HOUR)
+    fill(old, HOUR + 1, range(3, 6))
+    old.barrier(HOUR + 1)
+    fill(new, HOUR + 1, range(6, 9))
+    room.drain(old)
+    room.sealer.wake(TYPE)
+    assert room.sealer.step(time.monotonic() + 60) == 0
+    new.barrier(HOUR + 1)
+    room.drain(new)
+    room.sealer.wake(TYPE)
+    assert room.sealer.step(time.monotonic() + 60) == 1
+    found = manifest(room, HOUR + 1)
+    assert (found.totals.rows, found.complete) == (6, True)
