@@ -28,7 +28,7 @@ Owners = Mapping[int, bytes]
 
 
 class Index(Protocol):
-    """Call `open` once, then `claim` any number of times, one at a time; `close` at the end.
+    """Call `open` (or `restore`) once, then `claim` any number of times, one at a time; `close` at the end.
 
     Every method but `close` raises IndexUnavailable when the index does not answer (call again), and IndexLost when it answers but its
     memory is gone (never go on: everything would look new).
@@ -42,6 +42,16 @@ class Index(Protocol):
 
         Raises IndexLost when it holds claims already. Safe to call twice, and from two workers at once.
         """
+
+    async def restore(self) -> None:
+        """Open for rebuilding an index that lost its memory: the server is fit, no canary is demanded, claims are allowed, and nobody else
+        can use the index until `finish_restore`. Safe to call again after a crash: what was claimed before stays.
+
+        Raises InvariantBroken when the index is not lost, or when another rebuild with other settings has begun.
+        """
+
+    async def finish_restore(self) -> None:
+        """Everything is claimed: write the canary, so that workers can use the index. Safe to call twice."""
 
     async def claim(self, batch: Sequence[Claims]) -> Owners:
         """Claim every id for its record. Earlier claims win, also inside the batch."""

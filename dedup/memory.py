@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from hourmark.errors import IndexLost
+from hourmark.errors import IndexLost, InvariantBroken
 
 from .index import ID_BYTES, RECORD_BYTES, Claims, Owners
 
@@ -17,6 +17,7 @@ class MemoryIndex:
         self._claim_seconds, self._now = claim_seconds, now
         self._owners: dict[bytes, tuple[bytes, float]] = {}
         self._initialised = False
+        self._restoring = False
 
     async def open(self) -> None:
         if not self._initialised:
@@ -27,8 +28,16 @@ class MemoryIndex:
             raise IndexLost("the index holds claims, so this is not its beginning")
         self._initialised = True
 
+    async def restore(self) -> None:
+        if self._initialised:
+            raise InvariantBroken("this index has its canary: it lost nothing")
+        self._restoring = True
+
+    async def finish_restore(self) -> None:
+        self._initialised, self._restoring = True, False
+
     async def claim(self, batch: Sequence[Claims]) -> Owners:
-        if not self._initialised:
+        if not self._initialised and not self._restoring:
             raise IndexLost("the index in memory is empty")
         blob, now, conflicts = b"".join(claims.records for claims in batch), self._now(), {}
         for position, at in enumerate(range(0, len(blob), RECORD_BYTES)):

@@ -33,6 +33,7 @@ from hourmark.errors import IndexLost, IndexUnavailable, InvariantBroken, Platfo
 from .index import OWNER_BYTES, RECORD_BYTES, Claims, Owners
 
 CANARY: Final = "hm:canary"
+REBUILDING: Final = "hm:rebuilding"
 LAYOUT: Final = "plain-1"
 CHUNK: Final = 2_000
 OLDEST: Final = 7  # the first with SET NX GET
@@ -53,8 +54,10 @@ _SCRIPT: Final = files("dedup").joinpath("scripts/claim.lua").read_text()
 
 HELP: Final = (
     "the index has lost its memory, or this is another server; claims made into an empty index would double events. "
-    "Point HOURMARK_REDIS_URL at the right server or restore its data; on a platform whose events may be lost, start over with new topics"
+    "Point HOURMARK_REDIS_URL at the right server, or restore its data, or rebuild it from the lake and the clean topics: "
+    "`hourmark dedup rebuild`"
 )
+UNFINISHED: Final = "a rebuild of it has begun and is not finished; run `hourmark dedup rebuild` again, it goes on where it stopped"
 
 
 class Canary(msgspec.Struct, frozen=True):
@@ -75,28 +78,54 @@ class PlainIndex:
         self._claim_seconds = claim_seconds
         self._wanted = Canary(LAYOUT, window_days, blake2b(hash_key, digest_size=8).hexdigest())
         self._sha = ""
+        self._witness = CANARY  # the key whose presence allows claims
 
     async def open(self) -> None:
         try:
             self._check_server(await self._redis.info("server"), await self._redis.info("memory"))
-            found = await self._redis.get(CANARY)
+            found, rebuilding = await self._redis.mget(CANARY, REBUILDING)
         except (RedisError, OSError) as exc:
             raise _translated(exc) from exc
         if found is None:
-            raise IndexLost(f"no canary in the id index: {HELP}")
+            raise IndexLost(f"no canary in the id index: {UNFINISHED if rebuilding else HELP}")
         self._check_canary(found)
+        self._witness = CANARY
 
     async def initialise(self) -> None:
         try:
+            if await self._redis.exists(REBUILDING):
+                raise IndexLost(f"this is no beginning: {UNFINISHED}")
             async for key in self._redis.scan_iter(match="d" + "?" * 16, count=10_000):
                 if await self._redis.exists(CANARY):
                     break  # another worker was first, and has begun to claim
                 raise IndexLost(f"claims without a canary, for example {key.hex()}: {HELP}")
-            canary = msgspec.structs.replace(self._wanted, instance=secrets.token_hex(8))
-            await self._redis.set(CANARY, msgspec.json.encode(canary), nx=True)
+            await self._redis.set(CANARY, self._new_canary(), nx=True)
             self._check_canary(await self._redis.get(CANARY))
         except (RedisError, OSError) as exc:
             raise _translated(exc) from exc
+
+    async def restore(self) -> None:
+        try:
+            self._check_server(await self._redis.info("server"), await self._redis.info("memory"))
+            if await self._redis.exists(CANARY):
+                raise InvariantBroken("this index has its canary: it lost nothing, so there is nothing to rebuild")
+            await self._redis.set(REBUILDING, self._new_canary(), nx=True)
+            self._check_canary(await self._redis.get(REBUILDING))
+        except (RedisError, OSError) as exc:
+            raise _translated(exc) from exc
+        self._witness = REBUILDING
+
+    async def finish_restore(self) -> None:
+        try:
+            if await self._redis.exists(REBUILDING):
+                await self._redis.renamenx(REBUILDING, CANARY)
+            found = await self._redis.get(CANARY)
+        except (RedisError, OSError) as exc:
+            raise _translated(exc) from exc
+        if found is None:
+            raise IndexLost(f"the index was emptied while it was rebuilt: {HELP}")
+        self._check_canary(found)
+        self._witness = CANARY
 
     async def claim(self, batch: Sequence[Claims]) -> Owners:
         blob = b"".join([claims.records for claims in batch])
@@ -122,7 +151,7 @@ class PlainIndex:
             self._sha = await self._redis.script_load(_SCRIPT)
         pipe, step = self._redis.pipeline(transaction=False), RECORD_BYTES * CHUNK
         for at in range(0, len(blob), step):
-            pipe.evalsha(self._sha, 0, blob[at : at + step], self._claim_seconds)
+            pipe.evalsha(self._sha, 0, blob[at : at + step], self._claim_seconds, self._witness)
         replies: list[bytes] = await pipe.execute()
         return replies
 
@@ -131,6 +160,9 @@ class PlainIndex:
             await self._redis.aclose()
         except (RedisError, OSError):
             return
+
+    def _new_canary(self) -> bytes:
+        return msgspec.json.encode(msgspec.structs.replace(self._wanted, instance=secrets.token_hex(8)))
 
     def _check_server(self, server: dict[str, Any], memory: dict[str, Any]) -> None:
         version = str(server.get("redis_version", "0"))

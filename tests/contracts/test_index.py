@@ -114,6 +114,35 @@ async def test_initialising_twice_is_harmless(index: Index, make: Make) -> None:
     assert await other.claim([claims((1, 11))]) == {0: owner(10)}
 
 
+async def test_a_lost_index_is_rebuilt_by_claims_and_then_has_its_canary(make: Make) -> None:
+    rebuilt = make()
+    await rebuilt.restore()
+    assert await rebuilt.claim([claims((1, 10))]) == {}
+    await rebuilt.restore()
+    assert await rebuilt.claim([claims((1, 10), (2, 11))]) == {}, "a rebuild that is begun again recognises its claims"
+    await rebuilt.finish_restore()
+    await rebuilt.finish_restore()
+    worker = make()
+    await worker.open()
+    assert await worker.claim([claims((1, 20), (3, 21))]) == {0: owner(10)}
+    assert await rebuilt.claim([claims((3, 22))]) == {0: owner(21)}
+
+
+async def test_an_index_that_lost_nothing_is_not_rebuilt(index: Index) -> None:
+    with pytest.raises(InvariantBroken, match="lost nothing"):
+        await index.restore()
+
+
+async def test_nobody_claims_while_an_index_is_rebuilt(make: Make, request: pytest.FixtureRequest) -> None:
+    if "memory" in request.node.name:
+        pytest.skip("the index in memory has one user")
+    rebuilt, worker = make(), make()
+    await rebuilt.restore()
+    for attempt in (worker.open(), worker.initialise(), worker.claim([claims((1, 10))])):
+        with pytest.raises(IndexLost):
+            await attempt
+
+
 @pytest.mark.real
 class TestPlain:
     """What only a server can do to an index."""
