@@ -131,6 +131,9 @@ def run(room: str, load: Callable[[], PlatformSettings], main: Callable[[Any], A
             asyncio.run(_finish(outcome))
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = 0
+    except SettingsError as exc:  # what only the world could tell: a lake that cannot be trusted, an address that is none
+        code = EXIT_SETTINGS
+        log.error("cannot start", code="settings", message="; ".join(exc.faults))
     except PlatformError as exc:
         code = EXIT_BROKEN if isinstance(exc, InvariantBroken) else EXIT_UNREACHABLE
         log.error("stopped", code=exc.code, message=exc.message, **exc.facts)

@@ -91,7 +91,7 @@ def unknown_names(kind: type[BaseSettings], environ: Mapping[str, str]) -> list[
     known = environment_names(kind)
     mine = str(kind.model_config.get("env_prefix", "")).upper()
     others = tuple(f"{PREFIX}{room}_" for room in ROOMS if f"{PREFIX}{room}_" != mine)
-    shared = environment_names(PlatformSettings).keys() | {f"{PREFIX}REDIS_URL", f"{PREFIX}LAKE_URL"}
+    shared = environment_names(PlatformSettings).keys() | {f"{PREFIX}REDIS_URL", f"{PREFIX}LAKE_URL", f"{PREFIX}LAKE_OPTIONS"}
     return sorted(n for n in environ if n.startswith(PREFIX) and n not in known and n not in shared and not n.startswith(others))
 
 

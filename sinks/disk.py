@@ -11,29 +11,34 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
-
-from obstore.store import LocalStore
+from typing import IO
 
 from hourmark.crashpoints import crashpoint
+from hourmark.errors import LakeUnavailable
 
 from .layout import STAGING
-from .store import Fill, ObjectStore, Stored, digest, translated
+from .store import Fill, Stored, digest
 
 
-class DiskStore(ObjectStore):
-    """Store on a folder, made when it is missing. Reads go through obstore; what must last is written here."""
+class DiskStore:
+    """Store on a folder, made when it is missing."""
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root).absolute()
         with translated(str(root)):
             (self.root / STAGING).mkdir(parents=True, exist_ok=True)
-            super().__init__(LocalStore(self.root))
 
     def create(self, path: str, data: bytes) -> bool:
         with translated(path), self._aside() as aside:
             _write_durably(aside, _all(data))
             return self._link(aside, self.root / path)
+
+    def read(self, path: str) -> bytes | None:
+        with translated(path):
+            try:
+                return (self.root / path).read_bytes()
+            except FileNotFoundError:
+                return None
 
     def write(self, path: str, fill: Fill) -> Stored:
         with translated(path), self._aside() as aside:
@@ -58,9 +63,13 @@ class DiskStore(ObjectStore):
             except FileNotFoundError:
                 return []
 
-    def open(self, path: str) -> Any:
+    def open(self, path: str) -> IO[bytes]:
         with translated(path):
             return (self.root / path).open("rb")
+
+    def remove(self, path: str) -> None:
+        with translated(path):
+            (self.root / path).unlink(missing_ok=True)
 
     def publication(self, folder: str) -> _Aside:
         return _Aside(self, folder)
@@ -131,6 +140,15 @@ class _Aside:
         except BaseException:
             shutil.rmtree(self._aside, ignore_errors=True)
             raise
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Whatever a disk raises is LakeUnavailable: a later try may pass."""
+    try:
+        yield
+    except OSError as exc:
+        raise LakeUnavailable(f"{path}: {type(exc).__name__}: {exc}", path=path) from exc
 
 
 def _all(data: bytes) -> Fill:

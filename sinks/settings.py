@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from hourmark.settings import PlatformSettings, common
@@ -15,9 +15,17 @@ class Settings(PlatformSettings):
 
     model_config = SettingsConfigDict(env_prefix="HOURMARK_SINKS_")
 
-    lake_url: str = common("lake_url", description="Where the lake is, like file:///var/lib/hourmark")
+    lake_url: str = common("lake_url", description="Where the lake is: file:///var/lib/hourmark, s3://bucket/prefix, gs:// or az://")
+    lake_options: dict[str, SecretStr] = common(
+        "lake_options", {}, description="JSON mapping of text to text passed to the object store's client, in obstore's names"
+    )
     group: str = Field("hourmark-sink-0", description="Kafka consumer group: one per shard of event types")
     buffer_bytes: int = Field(96 * MIB, ge=1 * MIB, description="Events held in memory before the largest partition is written out")
     part_bytes: int = Field(48 * MIB, ge=1 * MIB, description="Events of one partition and hour held before they are written out")
     session_timeout_ms: int = Field(10_000, ge=1000, description="How long a silent worker keeps its partitions")
     schema_wait_s: float = Field(10.0, ge=0, description="How long an unknown schema id is awaited before the registry is asked")
+
+    @property
+    def plain_lake_options(self) -> dict[str, str]:
+        """The options as obstore wants them, secrets readable."""
+        return {name: value.get_secret_value() for name, value in self.lake_options.items()}

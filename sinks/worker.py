@@ -33,6 +33,7 @@ from .intake import Intake
 from .lake import open_store
 from .memory import give_back
 from .outbox import KafkaOutbox, Outbox
+from .probe import await_fit
 from .seal import Sealer
 from .settings import Settings
 from .store import Store
@@ -63,7 +64,7 @@ class SinkWorker:
     def __init__(self, settings: Settings, seams: Seams | None = None) -> None:
         seams = seams or Seams()
         self._settings, self._seams, self._now = settings, seams, seams.now
-        self.store = seams.store or open_store(settings.lake_url)
+        self.store = seams.store or open_store(settings.lake_url, settings.plain_lake_options)
         self._chain = CommitChain(self.store)
         self.batches = HourlyBatches(settings.buffer_bytes, settings.part_bytes)
         self._intake = Intake(self.batches)
@@ -88,6 +89,7 @@ class SinkWorker:
         page = MetricsPage(self._settings, self.ready)
         tail: ControlTail | None = None
         try:
+            await_fit(self.store, self._settings.lake_url, stop)
             if self._catalogue is None:
                 tail = follow_control(self._settings, stop)
                 self._catalogue = tail

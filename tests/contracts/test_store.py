@@ -15,7 +15,7 @@ from sinks.disk import DiskStore
 from sinks.lake import open_store
 from sinks.layout import MANIFEST, SUCCESS
 from sinks.manifest import digest
-from sinks.store import ObjectStore
+from sinks.object_store import ObjectStore
 from tests.sinks.fakes import DictStore
 
 

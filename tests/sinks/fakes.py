@@ -160,6 +160,9 @@ class DictStore:
     def open(self, path: str) -> IO[bytes]:
         return io.BytesIO(self.files[path])
 
+    def remove(self, path: str) -> None:
+        self.files.pop(path, None)
+
     def publication(self, folder: str) -> DictPublication:
         return DictPublication(self, folder)
 
