@@ -53,6 +53,10 @@ class Index(Protocol):
     async def finish_restore(self) -> None:
         """Everything is claimed: write the canary, so that workers can use the index. Safe to call twice."""
 
+    async def memory(self) -> str:
+        """Names the memory that answers. Another name: another server, or the same one restarted, promoted, emptied or rebuilt, so that
+        claims made a moment ago may be missing."""
+
     async def claim(self, batch: Sequence[Claims]) -> Owners:
         """Claim every id for its record. Earlier claims win, also inside the batch."""
 

@@ -18,6 +18,7 @@ class MemoryIndex:
         self._owners: dict[bytes, tuple[bytes, float]] = {}
         self._initialised = False
         self._restoring = False
+        self._lives = 0
 
     async def open(self) -> None:
         if not self._initialised:
@@ -36,6 +37,11 @@ class MemoryIndex:
     async def finish_restore(self) -> None:
         self._initialised, self._restoring = True, False
 
+    async def memory(self) -> str:
+        if not self._initialised and not self._restoring:
+            raise IndexLost("the index in memory is empty")
+        return str(self._lives)
+
     async def claim(self, batch: Sequence[Claims]) -> Owners:
         if not self._initialised and not self._restoring:
             raise IndexLost("the index in memory is empty")
@@ -53,6 +59,13 @@ class MemoryIndex:
         """Lose everything, as a server that restarts without its data."""
         self._owners.clear()
         self._initialised = False
+        self._lives += 1
+
+    def forget_since(self, age_s: float) -> None:
+        """Lose the claims of the last `age_s` seconds, as a replica that is promoted before they reached it."""
+        made_after = self._now() + self._claim_seconds - age_s
+        self._owners = {key: (owner, ends) for key, (owner, ends) in self._owners.items() if ends < made_after}
+        self._lives += 1
 
     async def close(self) -> None:
         """Nothing to let go of."""

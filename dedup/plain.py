@@ -127,6 +127,16 @@ class PlainIndex:
         self._check_canary(found)
         self._witness = CANARY
 
+    async def memory(self) -> str:
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                info, witness = await pipe.info("server", "replication").get(self._witness).execute()
+        except (RedisError, OSError) as exc:
+            raise _translated(exc) from exc
+        if witness is None:
+            raise IndexLost(f"no canary in the id index: {HELP}")
+        return f"{info['run_id']} {info['master_replid']} {witness.decode()}"
+
     async def claim(self, batch: Sequence[Claims]) -> Owners:
         blob = b"".join([claims.records for claims in batch])
         if not blob:
