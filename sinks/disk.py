@@ -69,10 +69,22 @@ class DiskStore:
 
     def remove(self, path: str) -> None:
         with translated(path):
-            (self.root / path).unlink(missing_ok=True)
+            place = self.root / path
+            if path.startswith(f"{STAGING}/") and place.is_dir():  # what a publisher that died has left
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
 
     def publication(self, folder: str) -> _Aside:
         return _Aside(self, folder)
+
+    def aged(self, folder: str) -> dict[str, float]:
+        with translated(folder):
+            try:
+                with os.scandir(self.root / folder) as found:
+                    return {entry.name: entry.stat().st_mtime for entry in found if entry.is_file()}
+            except FileNotFoundError:
+                return {}
 
     @contextmanager
     def _aside(self) -> Iterator[Path]:

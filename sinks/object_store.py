@@ -70,6 +70,11 @@ class ObjectStore:
         with answered(folder):
             return [meta["path"] for chunk in obstore.list(self._store, folder, offset=after) for meta in chunk]
 
+    def aged(self, folder: str) -> dict[str, float]:
+        with answered(folder):
+            found = [(meta["path"][len(folder) + 1 :], meta["last_modified"]) for chunk in obstore.list(self._store, folder) for meta in chunk]
+            return {name: written.timestamp() for name, written in found if "/" not in name}
+
     def folders(self, folder: str) -> list[str]:
         with answered(folder):
             found = obstore.list_with_delimiter(self._store, folder)["common_prefixes"]

@@ -66,6 +66,10 @@ class Store(Protocol):
         """Take away a file that nobody names. One that is not there is no error."""
         ...
 
+    def aged(self, folder: str) -> dict[str, float]:
+        """Files directly in a folder → when each was written, in seconds since 1970 by the lake's own clock."""
+        ...
+
     def publication(self, folder: str) -> Publication: ...
 
 

@@ -132,6 +132,7 @@ class DictStore:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self.written: dict[str, float] = {}  # when, for tests of ages; 0 otherwise
         self.refuse: Exception | None = None
 
     def create(self, path: str, data: bytes) -> bool:
@@ -165,6 +166,9 @@ class DictStore:
 
     def publication(self, folder: str) -> DictPublication:
         return DictPublication(self, folder)
+
+    def aged(self, folder: str) -> dict[str, float]:
+        return {name: self.written.get(f"{folder}/{name}", 0.0) for name in self.names(folder)}
 
 
 class DictPublication:
