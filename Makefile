@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check bench lock clean
+.PHONY: install demo test check bench storm lock clean
 
 install: $(STAMP)
 
@@ -36,6 +36,12 @@ check: install
 
 bench: install
 	$(BIN)/hourmark bench
+
+# Faults of every kind against a stack of its own, then an account by id: ROUNDS=200 SEED=7 take about ten minutes.
+ROUNDS ?= 200
+SEED ?= 7
+storm: install
+	$(BIN)/hourmark storm --rounds $(ROUNDS) --seed $(SEED) $(STORM)
 
 # New versions of everything: review the diff, run the tests, commit.
 lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,11 +25,12 @@ from local.ports import HOST
 from local.programs import SESSIONS, STAGES, environment, programs, service_command
 from local.progress import Progress, silent
 from local.remembered import Remembered
+from local.server import bound_to_parent, spawn
 from local.settings import StackSettings
 from local.starting import Starting
 from local.status import ProcessStatus, StackStatus, asked, says_ok
 from local.stopping import end_at_once, signals_as_interrupt, stop_stack, until_stopped
-from local.supervision import Supervisor, configuration, connect, launch
+from local.supervision import Process, Supervisor, configuration, connect, launch
 
 
 class Stack:
@@ -174,6 +176,27 @@ class Stack:
             return iter([(found, line) for found, file in files.items() for line in last_lines(file, lines)])
         return follow(files, lines, lambda: self._supervisor() is not None)
 
+    def processes(self) -> list[Process]:
+        """What the supervisor knows of every process, without asking them; empty when the stack is not up."""
+        supervisor = self._supervisor()
+        return supervisor.processes() if supervisor else []
+
+    def extra(self, module: str, name: str) -> subprocess.Popen[bytes]:
+        """One more process of a service room beside the supervised ones, which ends with this process. The caller stops it."""
+        memory = remembered.read(self.home)
+        if memory is None:
+            raise StackUnavailable(f"no stack in {self.home}; start one with `hourmark up`")
+        environ = {**self._environment(memory), "HOURMARK_NODE": name}
+        with self.log(name).open("ab") as log:
+            command = bound_to_parent(self._command_of(module))
+            return spawn(command, env=environ, cwd=self.home / "run", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def kill_everything(self) -> None:
+        """SIGKILL for every process of the stack and its supervisor, as when the machine dies. `up` starts it again."""
+        memory = remembered.read(self.home)
+        if memory is not None:
+            end_at_once(self.home, memory)
+
     def signal(self, name: str, number: signal.Signals) -> None:
         """Sends a signal to one process. Raises StackUnavailable when the stack is not up or knows no such process."""
         self._need().signal(name, number)
@@ -184,9 +207,12 @@ class Stack:
 
     def stop(self, name: str) -> None:
         """Stops one process in order; it stays stopped until `start` or the next `up`."""
-        supervisor = self._need()
-        supervisor.stop(name)
-        until_stopped(supervisor, {name})
+        self.ask_to_stop(name)
+        until_stopped(self._need(), {name})
+
+    def ask_to_stop(self, name: str) -> None:
+        """As `stop`, without waiting for its end."""
+        self._need().stop(name)
 
     def start(self, name: str) -> None:
         """Starts one process; does not wait for it."""

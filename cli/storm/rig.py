@@ -1,0 +1,205 @@
+"""The stack under attack, with the handles that faults need: its processes, its test folder, its event types, and what is to be undone."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cli.catalogue import Catalogue
+from cli.demo.ledger import Ledger
+from hourmark.crashpoints import FAULTS
+from hourmark.errors import PlatformError
+from hourmark.hours import Hours, parse_label
+from local.settings import StackSettings
+from local.stack import Stack
+
+FIRST_TYPES = ("storm.one", "storm.two", "storm.three")
+RECEIVERS, WORKERS = 2, 2
+FIELDS: list[dict[str, Any]] = [
+    {"name": "number", "type": "long"},
+    {"name": "text", "type": ["null", "string"], "default": None},
+]
+READY_S = 150.0
+
+
+class Rig:
+    """One stack in `home`. `later` plans the end of a fault; `settle` ends all of them."""
+
+    def __init__(self, home: Path, hour_seconds: int) -> None:
+        self.home, self.faults = home, home / "faults"
+        for folder in ("crash", "slow", "clock"):
+            (self.faults / folder).mkdir(parents=True, exist_ok=True)
+        settings = StackSettings(
+            home=home, hour_seconds=hour_seconds, receivers=RECEIVERS, dedup_workers=WORKERS, sink_workers=WORKERS, start_seconds=READY_S
+        )
+        self.stack = Stack(settings, environ={**os.environ, FAULTS: str(self.faults)})
+        self.ledgers: dict[str, Ledger] = {}
+        self.declared: dict[str, dict[str, Any]] = {}
+        self.counting = threading.Lock()
+        self.spoilt: set[str] = set()
+        self.lost_replies_until = 0.0
+        self.undeclared = Ledger("storm.undeclared")
+        self.undeclared_wanted = 0
+        self.large_wanted: list[tuple[str, int]] = []
+        self.poison: Callable[[random.Random], str] = lambda _rng: "no poison"
+        self.extras: dict[str, subprocess.Popen[bytes]] = {}
+        self._numbers = itertools.count(1)
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
+
+    # -- the stack
+
+    def up(self) -> None:
+        """Start it, or start it again after `kill_everything`; ready when this returns."""
+        self.stack.up(bound=True)
+        status = self.stack.status()
+        self.receiver, self.registry, self.kafka, self.write_key = status.receiver, status.registry, status.kafka, status.write_key
+        self.lake, self.hours = Path(status.lake), Hours(status.hour_seconds, parse_label(status.hour_anchor))
+
+    def down(self) -> None:
+        for child in self.extras.values():
+            child.kill()
+            child.wait()
+        self.stack.down()
+
+    def ready(self, seconds: float = READY_S) -> str:
+        """Empty when every process runs and answers within `seconds`, else what does not."""
+        deadline = time.monotonic() + seconds
+        while True:
+            status = self.stack.status()
+            if status.ready and all(p.ready is not False for p in status.processes):
+                return ""
+            if time.monotonic() > deadline:
+                return ", ".join(f"{p.name} {p.state}" for p in status.processes if p.state != "running" or p.ready is False) or "servers"
+            time.sleep(0.3)
+
+    def hour_now(self) -> int:
+        return self.hours.of(int(time.time() * 1000))
+
+    # -- processes
+
+    def names(self, *stages: str) -> list[str]:
+        """Processes of these stages (all services by default) that have a pid now; extra workers count."""
+        wanted = stages or ("receiver", "dedup", "sinks", "registry")
+        found = [p.name for p in self._processes() if p.pid]
+        found += [name for name, child in self.extras.items() if child.poll() is None]
+        return sorted(name for name in found if name.rpartition("-")[0] in wanted or name in wanted)
+
+    def pid(self, name: str) -> int:
+        """0 when it has none now."""
+        if name in self.extras:
+            child = self.extras[name]
+            return child.pid if child.poll() is None else 0
+        return next((p.pid for p in self._processes() if p.name == name), 0)
+
+    def signal(self, name: str, number: signal.Signals) -> int:
+        """Its pid, 0 when it was not there."""
+        pid = self.pid(name)
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return pid
+
+    def stop(self, name: str) -> None:
+        """Stops a supervised process in order, without waiting; `stack.start` starts it again."""
+        with contextlib.suppress(PlatformError):
+            self.stack.ask_to_stop(name)
+
+    def limit_files(self, name: str, most: int | None) -> None:
+        """The largest file that this process may write, as the kernel sees it; None: any."""
+        pid = self.pid(name)
+        with contextlib.suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
+            _, hard = process.rlimit(psutil.RLIMIT_FSIZE)
+            process.rlimit(psutil.RLIMIT_FSIZE, (hard if most is None else most, hard))
+
+    def join(self, module: str, stage: str) -> str:
+        """One more worker process; its name."""
+        name = f"{stage}-x{next(self._numbers)}"
+        self.extras[name] = self.stack.extra(module, name)
+        return name
+
+    def leave(self, name: str) -> None:
+        """An extra worker stops in order, or is ended."""
+        child = self.extras[name]
+        child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(20)
+        child.kill()
+        child.wait()
+
+    def _processes(self) -> list[Any]:
+        try:
+            return self.stack.processes()
+        except PlatformError:
+            return []
+
+    # -- ends of faults
+
+    def later(self, seconds: float, undo: Callable[[], object]) -> None:
+        heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), undo))
+
+    def undo_due(self) -> None:
+        while self._due and self._due[0][0] <= time.monotonic():
+            self._undo(heapq.heappop(self._due)[2])
+
+    def settle(self) -> None:
+        """End every fault and every extra worker."""
+        while self._due:
+            self._undo(heapq.heappop(self._due)[2])
+        for folder in ("crash", "slow", "clock"):
+            for file in (self.faults / folder).iterdir():
+                file.unlink(missing_ok=True)
+        for name in list(self.extras):
+            self.leave(name)
+        self.extras.clear()
+
+    def _undo(self, undo: Callable[[], object]) -> None:
+        # a supervisor that is just being killed does not take orders; `up` starts what it was to start
+        with contextlib.suppress(PlatformError):
+            undo()
+
+    def put(self, folder: str, name: str, text: str = "") -> Path:
+        """A file in the test folder that services look at."""
+        file = self.faults / folder / name
+        file.write_text(text)
+        return file
+
+    # -- event types
+
+    def declare(self, event_type: str, **change: Any) -> None:
+        """Declare it, or change its declaration. Raises PlatformError when the registry or Kafka is away; it may be done nevertheless."""
+        first = {"event": event_type, "owner": "storm", "tier": "debug", "partitions": 2, "fields": FIELDS}
+        before = self.declared.get(event_type) or first
+        wanted = {**before, **change}
+        document = {name: value for name, value in wanted.items() if name != "fields"}
+        document["schema"] = {"type": "record", "name": "Counted", "fields": wanted["fields"]}
+        Catalogue(self.registry, timeout=20.0).declare(event_type, document)
+        self.declared[event_type] = wanted
+        self.ledgers.setdefault(event_type, Ledger(event_type))
+
+    def declare_first(self) -> None:
+        threads = [threading.Thread(target=self.declare, args=(name,)) for name in FIRST_TYPES]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def pick(self, rng: random.Random) -> str:
+        """One of the declared event types."""
+        return rng.choice(sorted(self.ledgers))
+
+    @property
+    def acknowledged(self) -> int:
+        return sum(len(ledger.acknowledged) for ledger in self.ledgers.values())

@@ -1,0 +1,201 @@
+"""A storm from start to end: stack, senders, rounds of faults, quiet, account. Returns the exit code; a failed one keeps its folder."""
+
+from __future__ import annotations
+
+import logging
+import random
+import shutil
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cli.addresses import home
+from cli.failures import ANSWER_IS_NO, FINE, WrongInput, did_you_mean
+from cli.output import console, marked, table
+from hourmark_client import Client
+
+from . import account as books
+from .account import WRONG
+from .faults import FAULTS, Deck
+from .mischief import Poison
+from .rig import Rig
+from .senders import Library, Plain, Sending
+
+TWICE = 0.15  # rounds with two faults
+PAUSE_S = (0.8, 2.4)
+STUCK_S = 900.0
+SETTLE_S = 180.0
+SEAL_S = 180.0
+NEARLY_ALL = 0.97
+
+
+class Plan(NamedTuple):
+    """What was asked for. `only` empty: all faults."""
+
+    rounds: int
+    seed: int
+    only: tuple[str, ...]
+    hour_seconds: int
+    keep: bool
+
+    @property
+    def command(self) -> str:
+        """How to repeat it."""
+        only = f" --only {','.join(self.only)}" if self.only else ""
+        return f"hourmark storm --rounds {self.rounds} --seed {self.seed} --hour-seconds {self.hour_seconds}{only}"
+
+
+def show_faults() -> int:
+    """What `--list` prints."""
+    rows = [(fault.name, fault.row, fault.weight) for fault in FAULTS]
+    console().print(table(("fault", "row", "in a deck"), rows, right=["in a deck"]))
+    return FINE
+
+
+def run(plan: Plan) -> int:
+    """Raises PlatformError when the stack cannot be brought up at all."""
+    known = [fault.name for fault in FAULTS]
+    for name in plan.only:
+        if name not in known:
+            raise WrongInput(f"no fault {name}{did_you_mean(name, known)}", remedy="`hourmark storm --list` shows them")
+    place = home() / "storm"
+    _sweep(place)
+    rig, out = Rig(place, plan.hour_seconds), console()
+    logging.getLogger("hourmark_client").setLevel(logging.CRITICAL)  # its warnings are what a storm is for
+    out.print(f"storm: {plan.rounds} rounds, seed {plan.seed}, in {place}")
+    try:
+        rig.up()
+        rig.declare_first()
+        exact = Storm(rig, plan, out).through()
+    except BaseException:
+        out.print(f"[bold red]broken off.[/] Logs: {place / 'logs'}. Again: {plan.command}")
+        rig.down()
+        raise
+    rig.down()
+    if exact and not plan.keep:
+        shutil.rmtree(place)
+    elif not exact:
+        out.print(f"[bold red]NOT exact.[/] Everything is kept in {place}; logs in {place / 'logs'}. Again: {plan.command}")
+    return FINE if exact else ANSWER_IS_NO
+
+
+def _sweep(place: Path) -> None:
+    """A stack left over from an interrupted storm is stopped first."""
+    if place.exists():
+        Rig(place, 10).down()
+        shutil.rmtree(place)
+
+
+class Storm:
+    """One run on a rig that is up. `through` is all of it."""
+
+    def __init__(self, rig: Rig, plan: Plan, out: Any) -> None:
+        self._rig, self._plan, self._out = rig, plan, out
+        self._random, self._started = random.Random(plan.seed), time.monotonic()
+        self._watch, self._poison = books.Watch(rig.lake), Poison(rig)
+        self._clients = [
+            Client.http(rig.receiver, write_key=rig.write_key, app="storm", block_timeout=STUCK_S),
+            Client.kafka(rig.kafka, registry=rig.registry, app="storm", block_timeout=STUCK_S, options={"log_level": 0}),
+        ]
+        one, two = self._clients
+        self._plain = Plain(rig, 300, plan.seed + 3)
+        self._senders: list[Sending] = [
+            Library(rig, one, [two], 500, plan.seed + 1, "http"),
+            Library(rig, two, [one], 300, plan.seed + 2, "kafka"),
+            self._plain,
+        ]
+
+    def through(self) -> bool:
+        """True when everything is exact."""
+        for sender in self._senders:
+            sender.start()
+        deck = Deck(self._random, self._plan.only)
+        for number in range(1, self._plan.rounds + 1):
+            said = [deck.draw().strike(self._rig, self._random)]
+            if self._random.random() < TWICE:
+                said.append(deck.draw().strike(self._rig, self._random))
+            self._pause(self._random.uniform(*PAUSE_S))
+            self._tell(f"{number:>4}/{self._plan.rounds}", "; ".join(said))
+        return self._account(self._quiet())
+
+    def _pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.1)
+            self._rig.undo_due()
+            for sender in self._senders:
+                if sender.failure is not None:
+                    raise sender.failure
+
+    def _tell(self, head: str, text: str) -> None:
+        from rich.markup import escape
+
+        sealed = self._watch.look(sorted(self._rig.ledgers))
+        clock = f"{time.monotonic() - self._started:6.1f} s"
+        self._out.print(f"[dim]{clock}[/] {head}  {escape(text)}  [dim]{self._rig.acknowledged:,} stored, {sealed} hours sealed[/]")
+
+    def _quiet(self) -> list[str]:
+        """End every fault, deliver everything, wait for the seals. What did not come to pass, in words."""
+        rig, wrong = self._rig, []
+        rig.settle()
+        self._tell("  quiet", "all faults end; waiting for the stack")
+        behind = rig.ready()
+        if behind:
+            wrong.append(f"the stack does not come back: {behind}")
+        for sender in self._senders:
+            sender.stop()
+        for sender in self._senders:
+            sender.join(SETTLE_S)
+        for client in self._clients:
+            try:
+                client.close(SETTLE_S)
+            except Exception as exc:  # Undelivered: what it held is unknown, so nothing can be proved
+                wrong.append(f"a client could not deliver: {exc}")
+        left = self._poison.close() + self._plain.open
+        if left or any(sender.is_alive() for sender in self._senders):
+            wrong.append(f"{left} events never got a verdict")
+        hour = rig.hour_now() + 1  # a barrier may have come early, then the last events belong to the next hour
+        self._tell("  quiet", "everything has its verdict; waiting for the seals")
+        deadline = time.monotonic() + SEAL_S
+        names = sorted(rig.ledgers)
+        while not books.sealed_long_enough(rig.lake, names, hour) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        self._until = hour
+        self._watch.look(names)
+        return wrong
+
+    def _account(self, wrong: list[str]) -> bool:
+        rig = self._rig
+        ledgers = [rig.ledgers[name] for name in sorted(rig.ledgers)]
+        accounts = [books.strike(rig.lake, ledger, self._until, self._watch, rig.spoilt) for ledger in ledgers]
+        for found in accounts:
+            books.poison_counted(rig.lake, found, self._poison.written)
+        books.unannounced(rig.kafka, rig.lake, accounts)
+        rejected = books.rejects(rig.kafka, self._poison.written, [*ledgers, rig.undeclared], rig.spoilt)
+        sent, stored = sum(a.sent for a in accounts), sum(a.stored for a in accounts)
+        if stored < NEARLY_ALL * sent or not stored:
+            wrong.append(f"void: only {stored:,} of {sent:,} events were stored")
+        self._show([*accounts, rejected], wrong)
+        return not wrong and not any(found.wrong for found in [*accounts, rejected])
+
+    def _show(self, accounts: list[books.Account], wrong: list[str]) -> None:
+        from rich.markup import escape
+
+        rows = [
+            (a.event_type, a.sent, a.stored, a.copies, a.rows, a.hours, *(_number(a.wrong[name]) for name in WRONG))
+            for a in accounts
+        ]
+        columns = ("event type", "sent", "stored", "copies", "rows", "hours", *WRONG)
+        self._out.print(table(columns, rows, title=f"Account after {time.monotonic() - self._started:.0f} s", right=columns[1:]))
+        for found in accounts:
+            for note in found.notes:
+                self._out.print(f"[red]{found.event_type}: {escape(note)}[/]")
+        for line in wrong:
+            self._out.print(f"[red]{escape(line)}[/]")
+        if not wrong and not any(found.wrong for found in accounts):
+            stored, hours = sum(a.stored for a in accounts), sum(a.hours for a in accounts)
+            self._out.print(f"[bold green]Exact:[/] {stored:,} events stored, each once, in {hours} sealed hours. Seed {self._plan.seed}.")
+
+
+def _number(found: int) -> Any:
+    return marked(f"[red]{found:,}[/]") if found else 0
