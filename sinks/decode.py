@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -33,9 +34,9 @@ STAMPS: Final = np.dtype(
 
 CHUNK_ROWS: Final = 4096
 CHUNK_BYTES: Final = 4 << 20
-_HEX: Final = np.array([tuple(f"{byte:02x}".encode()) for byte in range(256)], np.uint8)
-_DASHES: Final = (8, 13, 18, 23)
-_DIGITS: Final = np.array([i for i in range(36) if i not in _DASHES])
+_HEX: Final = np.frombuffer(bytes(range(256)).hex().encode(), np.uint16)  # two digits at once
+# where the 32 digits of an id stand in the 36 characters of its text
+_GROUPS: Final = [(slice(low + dash, high + dash), slice(low, high)) for dash, (low, high) in enumerate(pairwise((0, 8, 12, 16, 20, 32)))]
 
 
 class Run(NamedTuple):
@@ -49,11 +50,11 @@ class Run(NamedTuple):
         start = int(self.ends[index - 1]) if index else 0
         return self.data[start : int(self.ends[index])]
 
-    def chunks(self) -> Iterator[tuple[int, Run]]:
-        """Pieces small enough to be held as Python objects, with the index of their first event."""
+    def chunks(self, rows: int = CHUNK_ROWS, size: int = CHUNK_BYTES) -> Iterator[tuple[int, Run]]:
+        """Pieces of at most so many rows and bytes (but one event at least), with the index of their first event."""
         low, count, base = 0, len(self.ends), 0
         while low < count:
-            high = min(low + CHUNK_ROWS, max(low + 1, int(np.searchsorted(self.ends, base + CHUNK_BYTES, "right"))), count)
+            high = min(low + rows, max(low + 1, int(np.searchsorted(self.ends, base + size, "right"))), count)
             end = int(self.ends[high - 1])
             yield low, Run(self.data[base:end], self.ends[low:high] - base, self.stamps[low:high])
             low, base = high, end
@@ -158,9 +159,11 @@ def stamp_columns(stamps: npt.NDArray[Any], schema_id: int) -> list[Any]:
 
 def uuid_text(data: bytes, starts: npt.NDArray[np.int64]) -> Any:
     """Event ids of the framed values that start there, as canonical UUID text."""
-    raw = np.frombuffer(data, np.uint8)
-    ids = raw[starts[:, None] + np.arange(ID_START, ID_END)]
-    text = np.full((len(starts), 36), ord("-"), np.uint8)
-    text[:, _DIGITS] = _HEX[ids].reshape(len(starts), 32)
-    offsets = np.arange(0, 36 * (len(starts) + 1), 36, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets.data), pa.py_buffer(text.data))
+    count, length = len(starts), ID_END - ID_START
+    windows = np.ndarray((max(len(data) - length + 1, 0), length), np.uint8, data, strides=(1, 1))
+    digits = _HEX.take(windows[starts + ID_START]).view(np.uint8)
+    text = np.full((count, 36), ord("-"), np.uint8)
+    for into, out in _GROUPS:
+        text[:, into] = digits[:, out]
+    offsets = np.arange(0, 36 * (count + 1), 36, dtype=np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets.data), pa.py_buffer(text.data))
