@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
@@ -23,6 +25,9 @@ class Settings(PlatformSettings):
     buffer_bytes: int = Field(96 * MIB, ge=1 * MIB, description="Events held in memory before the largest partition is written out")
     part_bytes: int = Field(48 * MIB, ge=1 * MIB, description="Events of one partition and hour held before they are written out")
     session_timeout_ms: int = Field(10_000, ge=1000, description="How long a silent worker keeps its partitions")
+    decoder: Literal["columnar", "row"] = Field(
+        "columnar", description="How events become columns: many at once, or one by one with fastavro, slower; the rows are the same"
+    )
     schema_wait_s: float = Field(10.0, ge=0, description="How long an unknown schema id is awaited before the registry is asked")
 
     @property

@@ -24,6 +24,7 @@ from hourmark.topics import Partition, clean_topic, event_type_of
 from . import layout, telemetry
 from .batches import HourlyBatches, PartitionBuffer
 from .catalogue import Catalogue, Schemas
+from .columnar import ColumnarDecoder
 from .commits import CommitChain, Tip
 from .decode import Decoder, RowDecoder
 from .edge import Stop, consumer_config, follow_control
@@ -110,7 +111,8 @@ class SinkWorker:
         settings, seams = self._settings, self._seams
         shapes = Shapes(Schemas(catalogue, settings.registry_url, settings.schema_wait_s))
         outbox = seams.outbox or KafkaOutbox(settings)
-        self._flusher = Flusher(self.store, shapes, seams.decoder or RowDecoder(), outbox, node_name(settings, "sinks"))
+        decoder = seams.decoder or (RowDecoder() if settings.decoder == "row" else ColumnarDecoder())
+        self._flusher = Flusher(self.store, shapes, decoder, outbox, node_name(settings, "sinks"))
         self.sealer = Sealer(self.store, catalogue, shapes, outbox, settings.hours, self._now)
 
     def _loop(self, stop: Stop) -> None:
