@@ -1,7 +1,7 @@
 """The commit chain: the truth about what has been written of a clean partition, one immutable entry after the other.
 
-Entry n+1 is named by the offset at which entry n ends, and created only if absent: two workers can never both continue a chain.
-Refuses: an entry that does not continue the one before.
+Entry n+1 is named by the offset at which entry n ends, and created only if absent: two workers can never both continue a chain. Old
+entries are moved into checkpoints (compaction.py). Refuses: an entry that does not continue the one before.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from hourmark.errors import ChainConflict
+from hourmark.errors import ChainConflict, LakeUnavailable
 from hourmark.topics import Partition
 
 from . import layout
-from .manifest import CommitEntry, Mark, decode, digest, encode
+from .manifest import Checkpoint, CommitEntry, Mark, decode, digest, encode
 from .store import Store
+
+TRIES = 5
 
 
 class Tip(NamedTuple):
@@ -38,17 +40,45 @@ class CommitChain:
         self._store = store
 
     def tip(self, partition: Partition) -> Tip:
-        """State after the newest entry; an empty Tip when there is none. Raises ChainConflict when the entry cannot be what it says."""
-        folder = layout.commits(*partition)
-        names = self._store.names(folder)
-        if not names:
-            return Tip()
-        found = self.entry(partition, int(names[-1].removesuffix(".json")))
-        assert found is not None  # names are never taken away
-        return tip_after(*found)
+        """State after the newest entry; an empty Tip when there is none. Raises ChainConflict when the entry cannot be what it says.
+
+        Entries are listed before checkpoints: what is listed at or above the newest checkpoint was never taken away, so it is no zombie's.
+        """
+        for _ in range(TRIES):
+            names = self._store.names(layout.commits(*partition))
+            start = self.checkpoint(partition)
+            if names and layout.offset_of(names[-1]) >= start:
+                found = self.entry(partition, layout.offset_of(names[-1]))
+                if found is not None:
+                    return tip_after(*found)
+            elif start:
+                return tip_after(*self.checkpointed(partition, start)[-1])
+            else:
+                return Tip()
+        raise LakeUnavailable(f"{layout.commits(*partition)}: its entries go away while they are read", path=layout.commits(*partition))
+
+    def checkpoint(self, partition: Partition) -> int:
+        """The offset up to which the chain's entries stand in checkpoints; 0 when there are none."""
+        names = self._store.names(layout.checkpoints(*partition))
+        return layout.offset_of(names[-1]) if names else 0
+
+    def checkpointed(self, partition: Partition, end: int) -> list[tuple[CommitEntry, bytes]]:
+        """The entries of the checkpoint that ends at `end`, verbatim. Raises ChainConflict when it is not what it says."""
+        path = f"{layout.checkpoints(*partition)}/{layout.entry_name(end)}"
+        data = self._store.read(path)
+        try:
+            if data is None:
+                raise ValueError("it is gone")
+            checkpoint = decode(Checkpoint, data)
+            links = [(decode(CommitEntry, text.encode()), text.encode()) for text in checkpoint.entries]
+        except (msgspec.DecodeError, ValueError) as exc:
+            raise ChainConflict(f"{path} is no checkpoint: {exc}", path=path) from exc
+        if (checkpoint.type, checkpoint.partition, checkpoint.next) != (*partition, end) or not _contiguous(links, checkpoint):
+            raise ChainConflict(f"{path} does not hold the entries {checkpoint.first}..{checkpoint.next}", path=path)
+        return links
 
     def entry(self, partition: Partition, first: int) -> tuple[CommitEntry, bytes] | None:
-        """The entry that starts at this clean offset, and its bytes."""
+        """The entry that starts at this clean offset, and its bytes; None when there is none, or it stands in a checkpoint."""
         path = f"{layout.commits(*partition)}/{layout.entry_name(first)}"
         data = self._store.read(path)
         if data is None:
@@ -74,9 +104,20 @@ class CommitChain:
                 partition=entry.partition,
             )
         partition, data = Partition(entry.type, entry.partition), encode(entry)
-        if self._store.create(f"{layout.commits(*partition)}/{layout.entry_name(entry.first)}", data):
-            return tip_after(entry, data), True
-        found = self.entry(partition, entry.first)
-        assert found is not None  # it exists, and names are never taken away
-        winner, winner_data = found
-        return tip_after(winner, winner_data), winner_data == data
+        created = self._store.create(f"{layout.commits(*partition)}/{layout.entry_name(entry.first)}", data)
+        found = (entry, data) if created else self.entry(partition, entry.first)
+        # A name that a checkpoint has freed can be created again, by a zombie. Checked after the creation: names are freed after the
+        # checkpoint stands, so whoever could create a freed name finds it. What it has written is never read (decision 0014).
+        if found is None or self.checkpoint(partition) > entry.first:
+            return self.tip(partition), False
+        return tip_after(*found), found[1] == data
+
+
+def _contiguous(links: list[tuple[CommitEntry, bytes]], checkpoint: Checkpoint) -> bool:
+    where = (checkpoint.type, checkpoint.partition)
+    expected, previous = checkpoint.first, checkpoint.previous
+    for entry, data in links:
+        if (entry.type, entry.partition, entry.first, entry.previous) != (*where, expected, previous):
+            return False
+        expected, previous = entry.next, digest(data)
+    return bool(links) and expected == checkpoint.next

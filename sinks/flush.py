@@ -113,6 +113,7 @@ class Flusher:
                 tables += found
             refused += [writing.refuse(run, item) for item in poison]
             writing.sums.poisoned += len(poison)
+            size -= sum(len(run.value(item.at)) for item in poison)  # whatever it was flushed with, the hour's bytes are the same
             flags = run.stamps["flags"] & FLAG_SKEWED
             writing.sums.skewed += int((flags != 0).sum()) - sum(1 for item in poison if flags[item.at])
         if not tables or writing.shape is None:

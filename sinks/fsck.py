@@ -1,30 +1,33 @@
-"""Proves hours again from the files alone: digests, rows, ids, commit chains, barriers, sums. Changes nothing, trusts nothing."""
+"""Proves hours again from the files alone: digests, rows, ids, commit chains, barriers, sums. Changes nothing, trusts nothing.
+
+Memory is bounded whatever the range: files are read in pieces, ids are compared on disk.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hourmark.errors import ChainConflict
 from hourmark.event import CleanBarrier
-from hourmark.hours import label, parse_folder, parse_label
+from hourmark.hours import Hours, label, parse_folder
 from hourmark.topics import Partition
 
 from . import layout
-from .commits import CommitChain
-from .manifest import CommitEntry, FileRef, HourCount, Manifest, Plan, decode, digest
+from .chain_check import Fault, Presented, disordered, goes_into, presented, walk
+from .manifest import CommitEntry, HourCount, Manifest, Plan, decode
+from .spool import Spool, id_keys
 from .store import Store, Stored
+from .store import digest as file_digest
 from .watermarks import sealed_hours, types
 
-IDS_MOST = 5_000_000
-_KEYS = ("_event_id", "_raw_partition", "_raw_offset")
+BATCH = 1 << 16
 
 
 class Finding(NamedTuple):
@@ -40,79 +43,98 @@ class Finding(NamedTuple):
 Progress = Callable[[str], None]
 
 
+class Range(NamedTuple):
+    """Hours to prove, both ends included, None: all. `clock`: check also that each row stands in the hour of its append time, in order."""
+
+    first: int | None = None
+    last: int | None = None
+    clock: Hours | None = None
+
+    def of(self, hours: Sequence[int]) -> list[int]:
+        return [hour for hour in hours if (self.first is None or hour >= self.first) and (self.last is None or hour <= self.last)]
+
+
 def fsck(
     store: Store, event_type: str | None = None, first: int | None = None, last: int | None = None, on_progress: Progress | None = None
 ) -> list[Finding]:
     """Everything wrong with the sealed hours `first` … `last` (numbers; None: all) of one type or of all, and with their commit chains.
 
-    `on_progress` gets the name of each thing checked. Ids are compared within each hour, and between hours up to five million rows.
+    `on_progress` gets the name of each thing checked. Ids are compared within each hour and between all that are checked.
     """
-    findings: list[Finding] = []
-    for name in types(store) if event_type is None else [event_type]:
-        check = _TypeCheck(store, name, findings, on_progress or (lambda _what: None))
-        check.run(first, last)
-    return findings
+    names = types(store) if event_type is None else [event_type]
+    return [finding for name in names for finding in prove(store, name, Range(first, last), on_progress or (lambda _what: None))]
+
+
+def prove(store: Store, event_type: str, hours: Range, on_progress: Progress) -> list[Finding]:
+    """As `fsck`, of one type; with a clock in `hours` the order and the hour of every row too."""
+    with Spool() as ids, Spool() as coordinates:
+        check = _TypeCheck(store, event_type, on_progress, (ids, coordinates), hours.clock)
+        check.run(hours)
+        return check.findings
 
 
 class _TypeCheck:
-    """The checks of one event type; findings go to one list."""
+    """The checks of one event type."""
 
-    def __init__(self, store: Store, event_type: str, findings: list[Finding], progress: Progress) -> None:
-        self._store, self._type, self._findings, self._progress = store, event_type, findings, progress
+    def __init__(self, store: Store, event_type: str, progress: Progress, spools: tuple[Spool, Spool], clock: Hours | None) -> None:
+        self._store, self._type, self._progress, self._clock = store, event_type, progress, clock
+        self._ids, self._coordinates = spools
+        self.findings: list[Finding] = []
         self._counts: dict[int, HourCount] = {}
-        self._ids: list[Any] = []
+        self._plans: dict[int, Presented] = {}
 
-    def run(self, first: int | None, last: int | None) -> None:
+    def run(self, hours: Range) -> None:
         decided = sealed_hours(self._store, self._type)
+        chosen = hours.of(decided)
         self._progress(f"{self._type}: commit chains")
-        for name in self._store.folders(f"{layout.COMMITS}/{self._type}"):
+        for hour in [chosen[0] - 1, *chosen] if chosen else []:
+            seal = self._store.read(layout.seal(self._type, hour))
+            try:
+                if seal is not None:
+                    self._plans[hour] = presented(decode(Plan, seal))
+            except msgspec.DecodeError as exc:
+                self._find(label(hour), "seal_unreadable", layout.seal(self._type, hour), str(exc))
+        folders = {*self._store.folders(f"{layout.COMMITS}/{self._type}"), *self._store.folders(f"{layout.CHECKPOINTS}/{self._type}")}
+        for name in sorted(folders):
             self._chain(int(name.removeprefix("p")), decided[-1] if decided else None)
         self._order(decided)
         self._strays(decided)
-        for hour in decided:
-            if (first is None or hour >= first) and (last is None or hour <= last):
-                self._progress(f"{self._type} {label(hour)}")
-                self._hour(hour, newest=hour == decided[-1])
-        if self._ids and len(joined := np.concatenate(self._ids)) != len(np.unique(joined)):
-            self._find("", "duplicate_ids", layout.EVENTS, f"{len(joined) - len(np.unique(joined))} events stand in more than one hour")
+        for hour in chosen:
+            self._progress(f"{self._type} {label(hour)}")
+            self._hour(hour, newest=hour == decided[-1])
+        self._unique()
 
     def _find(self, hour: str, code: str, path: str, detail: str) -> None:
-        self._findings.append(Finding(self._type, hour, code, path, detail))
+        self.findings.append(Finding(self._type, hour, code, path, detail))
 
     # -- chains
 
     def _chain(self, partition: int, sealed: int | None) -> None:
-        folder, where = layout.commits(self._type, partition), Partition(self._type, partition)
-        chain, expected, previous = CommitChain(self._store), 0, ""
+        where = Partition(self._type, partition)
         barriers: list[CleanBarrier] = []
-        for name in self._store.names(folder):
-            path = f"{folder}/{name}"
-            try:
-                found = chain.entry(where, int(name.removesuffix(".json")))
-            except (ChainConflict, ValueError) as exc:
-                self._find("", "chain_unreadable", path, str(exc))
-                return
-            assert found is not None  # it was listed
-            entry, data = found
-            if entry.first != expected:
-                self._find("", "chain_gap", path, f"clean offsets {expected}..{entry.first} are in no entry")
-            if entry.previous != previous:
-                self._find("", "chain_broken", path, "names another entry as the one before it")
-            expected, previous = entry.next, digest(data)
-            self._add(entry, sealed)
-            barriers += entry.barriers
-        for one, two in itertools.pairwise(barriers):
-            if two.hour <= one.hour or (two.source, two.offset) <= (one.source, one.offset):
-                self._find(label(two.hour), "barrier_order", folder, f"barrier at raw offset {two.offset} comes after {one.offset}")
+        for item in walk(self._store, where):
+            if isinstance(item, Fault):
+                self._find("", *item)
+                continue
+            self._add(item.entry, sealed)
+            barriers += item.entry.barriers
+            for one, two in disordered(barriers):
+                self._find(
+                    label(two.hour), "barrier_order", layout.commits(*where), f"barrier at raw offset {two.offset} comes after {one.offset}"
+                )
+            barriers = barriers[-1:]
 
     def _add(self, entry: CommitEntry, sealed: int | None) -> None:
         for hour, count in entry.hours.items():
-            total = self._counts.setdefault(hour, HourCount())
-            total.written += count.written
-            total.poisoned += count.poisoned
+            goal = goes_into(self._plans, entry.partition, entry.first, hour)
+            if goal is not None:
+                total = self._counts.setdefault(goal, HourCount())
+                total.written += count.written
+                total.poisoned += count.poisoned
         for part in entry.parts:
-            if sealed is None or part.hour > sealed:  # parts of sealed hours have done their work and may be swept away
-                self._file(label(part.hour), part.path, Stored(part.bytes, part.sha256), part.rows)
+            late = part.hour in self._plans and goes_into(self._plans, entry.partition, entry.first, part.hour) is None
+            if sealed is None or part.hour > sealed or late:  # parts of sealed hours have done their work and may be swept away
+                self._file(part.hour, part.path, Stored(part.bytes, part.sha256), part.rows)
 
     # -- hours
 
@@ -149,53 +171,97 @@ class _TypeCheck:
         except msgspec.DecodeError as exc:
             self._find(name, "manifest_unreadable", folder, str(exc))
             return
-        for detail in _differences(manifest, plan, digest(seal), self._counts.get(hour, HourCount())):
+        for detail in _differences(manifest, plan, self._counts.get(hour, HourCount()), name):
             self._find(name, "manifest_differs", f"{folder}/{layout.MANIFEST}", detail)
-        expected = {file.name for file in manifest.files} | {layout.MANIFEST, layout.SUCCESS}
-        for extra in sorted(set(self._store.names(folder)) - expected):
+        there = set(self._store.names(folder))
+        for extra in sorted(there - {file.name for file in manifest.files} - {layout.MANIFEST, layout.SUCCESS}):
             self._find(name, "extra_file", f"{folder}/{extra}", "is not in the manifest")
-        tables = [table for file in manifest.files if (table := self._presented(name, folder, file)) is not None]
-        if len(tables) == len(manifest.files):
-            self._unique(name, folder, pa.concat_tables(tables))
+        rows = _Rows(hour, self._ids, self._coordinates, self._clock)
+        for file in manifest.files:
+            self._file(hour, f"{folder}/{file.name}", Stored(file.bytes, file.sha256), file.rows, rows)
+        for fault in rows.faults:
+            self._find(name, *fault)
 
-    def _presented(self, name: str, folder: str, file: FileRef) -> Any:
-        path = f"{folder}/{file.name}"
-        if file.name not in self._store.names(folder):
-            self._find(name, "missing_file", path, f"{file.rows} rows are gone")
-            return None
-        return self._file(name, path, Stored(file.bytes, file.sha256), file.rows)
+    def _file(self, hour: int, path: str, said: Stored, rows: int, into: _Rows | None = None) -> None:
+        """Check that a file is what it was said to be, and if so look at its rows."""
+        folder, _, file_name = path.rpartition("/")
+        if file_name not in self._store.names(folder):
+            self._find(label(hour), "missing_file", path, f"{rows} rows are gone")
+            return
+        with closing(self._store.open(path)) as file:
+            stored = file_digest(file)
+            if stored != said:
+                detail = f"{stored.bytes} bytes, digest {stored.sha256[:12]}; was {said.bytes}, {said.sha256[:12]}"
+                self._find(label(hour), "changed_file", path, detail)
+                return
+            try:
+                opened = pq.ParquetFile(file, pre_buffer=False)
+                if opened.metadata.num_rows != rows:
+                    self._find(label(hour), "wrong_rows", path, f"{opened.metadata.num_rows} rows, not {rows}")
+                if into is not None:
+                    into.look(opened, path)
+            except (pa.ArrowException, OSError, ValueError) as exc:
+                self._find(label(hour), "unreadable_file", path, f"{type(exc).__name__}: {exc}")
 
-    def _file(self, name: str, path: str, said: Stored, rows: int) -> Any:
-        """The key columns of a file that is what it was said to be; None when it is not."""
-        data = self._store.read(path)
-        if data is None:
-            self._find(name, "missing_file", path, f"{rows} rows are gone")
-            return None
-        if (len(data), digest(data)) != said:
-            self._find(name, "changed_file", path, f"{len(data)} bytes, digest {digest(data)[:12]}; was {said.bytes}, {said.sha256[:12]}")
-            return None
-        file = pq.ParquetFile(pa.BufferReader(data))
-        if file.metadata.num_rows != rows:
-            self._find(name, "wrong_rows", path, f"{file.metadata.num_rows} rows, not {rows}")
-        return file.read(columns=list(_KEYS))
-
-    def _unique(self, name: str, folder: str, table: Any) -> None:
-        ids = table.column("_event_id")
-        if (distinct := pc.count_distinct(ids).as_py()) != table.num_rows:
-            self._find(name, "duplicate_ids", folder, f"{table.num_rows} rows, {distinct} ids")
-        where = table.group_by(["_raw_partition", "_raw_offset"]).aggregate([]).num_rows
-        if where != table.num_rows:
-            self._find(name, "duplicate_coordinates", folder, f"{table.num_rows} rows from {where} raw records")
-        if sum(map(len, self._ids)) + table.num_rows <= IDS_MOST and distinct == table.num_rows:
-            self._ids.append(np.array(ids.to_pylist(), "S36"))
+    def _unique(self) -> None:
+        kinds = ((self._ids, "duplicate_ids", "events"), (self._coordinates, "duplicate_coordinates", "raw records"))
+        for spool, code, what in kinds:
+            for (one, two), count in sorted(spool.repeats().items()):
+                if one == two:
+                    self._find(label(one), code, layout.hour_folder(self._type, one), f"{count} {what} stand in it twice")
+                else:
+                    self._find(label(two), code, layout.hour_folder(self._type, two), f"{count} {what} stand also in {label(one)}")
 
 
-def _differences(manifest: Manifest, plan: Plan, seal: str, count: HourCount) -> Iterator[str]:
+class _Rows:
+    """The rows of one hour, file after file: their ids and coordinates go to the spools; with a clock, order and hours are looked at."""
+
+    def __init__(self, hour: int, ids: Spool, coordinates: Spool, clock: Hours | None) -> None:
+        self._hour, self._ids, self._coordinates, self._clock = hour, ids, coordinates, clock
+        self._last = (-(1 << 63), -1, -1)
+        self.faults: list[Fault] = []
+
+    def look(self, file: Any, path: str) -> None:
+        keys = ["_event_id", "_event_time", "_raw_partition", "_raw_offset", "_append_time", "_skewed"]
+        for batch in file.iter_batches(BATCH, columns=keys[: None if self._clock else 4]):
+            self._ids.add(*id_keys(batch.column("_event_id").to_pylist()), self._hour)
+            partition, offset = (batch.column(name).to_numpy().astype(np.int64) for name in keys[2:4])
+            self._coordinates.add(self._hour << 32 | partition, offset, self._hour)
+            if self._clock is not None and batch.num_rows:
+                self._in_order(batch.column("_event_time").cast(pa.int64()).to_numpy(), partition, offset, path)
+                self._in_hour(batch, path)
+
+    def _in_order(self, times: Any, partition: Any, offset: Any, path: str) -> None:
+        times, partition, offset = (np.concatenate(([last], new)) for last, new in zip(self._last, (times, partition, offset), strict=True))
+        later = times[1:] > times[:-1]
+        tied = times[1:] == times[:-1]
+        later |= tied & (partition[1:] > partition[:-1])
+        later |= tied & (partition[1:] == partition[:-1]) & (offset[1:] >= offset[:-1])
+        if not later.all():
+            self.faults.append(Fault("wrong_order", path, f"{int((~later).sum())} rows stand before an older one"))
+        self._last = (int(times[-1]), int(partition[-1]), int(offset[-1]))
+
+    def _in_hour(self, batch: Any, path: str) -> None:
+        assert self._clock is not None
+        own: Any = self._clock.of(batch.column("_append_time").cast(pa.int64()).to_numpy() // 1000)  # plain arithmetic, of all at once
+        skewed = batch.column("_skewed").to_numpy(zero_copy_only=False)
+        wrong = (own != self._hour) & ~(skewed & (own < self._hour))
+        if wrong.any():
+            self.faults.append(Fault("wrong_hour", path, f"{int(wrong.sum())} rows were appended in another hour, and are not skewed"))
+
+
+def _differences(manifest: Manifest, plan: Plan, count: HourCount, name: str) -> Iterator[str]:
     """Manifest against its seal, its own sums, and the commit chains."""
-    if manifest.plan != seal:
+    if manifest.plan != plan.essence():
         yield "was not made from the seal of this hour"
+    if manifest.content != manifest.contents():
+        yield "its content digest is not that of its contents"
     same = ("type", "hour", "complete", "sealed_at", "partitions", "totals", "audit")
     yield from (f"{field} is not what was decided" for field in same if getattr(manifest, field) != getattr(plan, field))
+    if (manifest.forced or None) != plan.forced:
+        yield "forced is not what was decided"
+    if manifest.complete and (manifest.forced or not manifest.audit.equal):
+        yield "says complete, and is not"
     if [(f.name, f.rows) for f in manifest.files] != [(o.name, o.rows) for o in plan.outputs]:
         yield "files are not those of the plan"
     if sum(file.rows for file in manifest.files) != manifest.totals.rows:
@@ -205,5 +271,5 @@ def _differences(manifest: Manifest, plan: Plan, seal: str, count: HourCount) ->
         yield f"partitions sum up to {written} rows and {poisoned} poisoned"
     if (count.written, count.poisoned) != (written, poisoned):
         yield f"the commit chains say {count.written} rows and {count.poisoned} poisoned"
-    if manifest.hour and parse_label(manifest.hour) != parse_label(plan.hour):
+    if manifest.hour != name:
         yield "speaks of another hour"

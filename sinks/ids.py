@@ -77,7 +77,7 @@ def sealed_files(store: Store, event_type: str, hour: int) -> Files:
     if layout.SUCCESS in there:
         gone = [f"{folder}/{output.name}" for output in plan.outputs if output.name not in there]
         return Files([f"{folder}/{output.name}" for output in plan.outputs if output.name in there], plan.totals.rows, sources, gone)
-    parts = [part.path for output in plan.outputs for part in output.parts]
+    parts = [part.path for part in plan.parts]
     gone = [part for part in parts if part.rpartition("/")[2] not in store.names(part.rpartition("/")[0])]
     return Files([part for part in parts if part not in gone], plan.totals.rows, sources, gone)
 

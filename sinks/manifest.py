@@ -61,8 +61,24 @@ class CommitEntry(msgspec.Struct, frozen=True, kw_only=True):
     writer: str
 
 
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """The entries of a chain from `first` to `next` in one file, verbatim. `previous`: digest of the entry before them."""
+
+    format_version: int = FORMAT
+    type: str
+    partition: int
+    first: int
+    next: int
+    previous: str
+    entries: list[str]
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """The books of one raw partition for one hour. Offsets are raw offsets; the barrier is the one that closed the hour."""
+    """The books of one raw partition for one hour. Offsets are raw offsets; the barrier is the one that closed the hour.
+
+    An hour sealed by force lacks a partition's barrier: -1 and an empty time; what it consumed is then what was written so far, and the
+    rest of its books stands in the hour that is sealed after its barrier came.
+    """
 
     raw_partition: int
     from_offset: int
@@ -95,17 +111,27 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A staged part of the hour. `late`: of an hour before, sealed by force; its rows are presented as skewed."""
+
     path: str
     schema_id: int
+    late: bool = False
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the presented hour, as planned. `copy`: its only part goes out as it is; otherwise the parts are merged and sorted."""
+    """A file of the presented hour, as planned: so many rows of all parts merged and sorted, after those of the output before."""
 
     name: str
-    parts: list[PlannedPart]
     rows: int
-    copy: bool
+
+
+class Forced(msgspec.Struct, frozen=True, kw_only=True):
+    """An hour that was sealed although partitions had not closed it. `by`: who said so; `missing`: those partitions."""
+
+    by: str
+    reason: str
+    at: str
+    missing: list[int]
 
 
 class LastBarrier(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,11 +142,25 @@ class LastBarrier(msgspec.Struct, frozen=True, kw_only=True):
     left: int
 
 
+class Owed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a partition owes since an hour was sealed by force without its barrier. Hours from `since` on have no final books yet.
+
+    Entries before the clean offset `entry` are presented, with `written` rows and `poisoned` records in all those hours; what later
+    entries hold of sealed hours belongs to the next one that is sealed.
+    """
+
+    since: int
+    entry: int
+    written: int
+    poisoned: int
+
+
 class Resume(msgspec.Struct, frozen=True, kw_only=True):
     """Where a reader of one commit chain must start to see everything of the hours after this one."""
 
     entry: int
     last: LastBarrier | None
+    owed: Owed | None = None
 
 
 class Writer(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +171,8 @@ class Writer(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What has been decided about one hour. Whoever holds it can publish the hour, any number of times, with the same result.
 
-    `schema_ids`: writer schemas of the hour, newest first; the first gives the columns their order.
+    `schema_ids`: writer schemas of the hour, newest first; the first gives the columns their order. All but `sealed_at`, `parts`,
+    `resume`, `writer` and `forced` follows from the clean log alone, whatever the parts were cut into.
     """
 
     format_version: int = FORMAT
@@ -142,13 +183,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     sealed_at: str
     hour_ends_at: str
     schema_ids: list[int]
-    fingerprint: str
     partitions: list[Account]
+    parts: list[PlannedPart]
     outputs: list[Output]
     totals: Totals
     audit: Audit
     resume: dict[int, Resume]
     writer: Writer
+    forced: Forced | None = None
+
+    def essence(self) -> str:
+        """SHA-256 of what was decided, without clocks, hosts and the names of staged parts."""
+        decided = [self.type, self.hour, self.revision, self.complete, self.schema_ids, self.partitions, self.outputs, self.totals]
+        return digest(encode([*decided, self.audit, self.forced]))
 
 
 class FileRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +211,11 @@ class SchemaRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """`_manifest.json` of a presented hour. `plan`: SHA-256 of the seal document it was made from."""
+    """`_manifest.json` of a presented hour. `plan`: SHA-256 of what was decided (`Plan.essence`).
+
+    `content`: SHA-256 of this document without `sealed_at`, `writer` and itself: equal contents, equal hours. A replay of the clean log
+    into an empty lake gives the same document but for `sealed_at` and `writer`. `forced` is there only when it was.
+    """
 
     format_version: int
     type: str
@@ -180,16 +231,25 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     audit: Audit
     writer: Writer
     plan: str
+    content: str = ""
+    forced: Forced | msgspec.UnsetType = msgspec.UNSET
+
+    def contents(self) -> str:
+        """What `content` must be."""
+        nobody = Writer(version="", host="")
+        return digest(encode(msgspec.structs.replace(self, sealed_at="", writer=nobody, content="")))
 
 
 class SealedHour(msgspec.Struct, frozen=True, kw_only=True):
-    """Value of a record on `hourmark.sealed-hours`; its key is `type/hour`."""
+    """Value of a record on `hourmark.sealed-hours`; its key is `type/hour`. `content_sha256`: the manifest's `content`, which a lake
+    that was built again from the log repeats."""
 
     type: str
     hour: str
     manifest_sha256: str
     rows: int
     complete: bool
+    content_sha256: str = ""
 
 
 T = TypeVar("T")

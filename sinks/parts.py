@@ -81,11 +81,20 @@ def sort_order(table: Any) -> Any:
 
 
 def merge_sorted(sources: Sequence[Iterator[Any]], schema: Any, file: IO[bytes]) -> int:
-    """Write the rows of many sorted sources (iterators of tables) in one order, as `write_sorted` would, holding few rows of each.
+    """Write the rows of many sorted sources (iterators of tables) in one order, as `write_sorted` would, holding few rows of each."""
+    out = SortedFile(file, schema)
+    for table in in_order(sources):
+        out.append(table)
+    out.close()
+    return out.rows
+
+
+def in_order(sources: Sequence[Iterator[Any]]) -> Iterator[Any]:
+    """The rows of many sorted sources in one order, as tables of any size.
 
     Each turn takes, from every source, the rows older than the point up to which all sources are known.
     """
-    out, lanes = SortedFile(file, schema), [_Lane(source) for source in sources]
+    lanes = [_Lane(source) for source in sources]
     while True:
         lanes = [lane for lane in lanes if lane.fill()]
         open_ends = [lane.newest for lane in lanes if not lane.ended]
@@ -93,15 +102,13 @@ def merge_sorted(sources: Sequence[Iterator[Any]], schema: Any, file: IO[bytes])
         taken = [table for lane in lanes if (table := lane.take(limit)) is not None]
         if taken:
             table = pa.concat_tables(taken)
-            out.append(table.take(sort_order(table)))
+            yield table.take(sort_order(table))
         elif limit is None:
             break
         else:  # a source holds nothing but rows of one instant: more of it is needed to know where that ends
             for lane in lanes:
                 if not lane.ended and lane.newest == limit:
                     lane.extend()
-    out.close()
-    return out.rows
 
 
 class _Lane:

@@ -1,43 +1,43 @@
-"""Deciding about one hour: from the books of all partitions to a plan. Pure: the same books give the same files, byte for byte."""
+"""Deciding about one hour: from the books of all partitions to a plan. Pure: the same clean log gives the same files, byte for byte.
+
+How the log was cut into parts decides nothing: all rows of an hour are merged in one order, and cut into files by their count alone.
+"""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import hourmark
 from hourmark.hours import label
 
-from .arrow import HourSchema, Shape
 from .books import Books, iso
-from .manifest import Account, Audit, Output, PartRef, Plan, PlannedPart, Totals, Writer, digest, encode
+from .manifest import Account, Audit, Forced, Output, Plan, PlannedPart, Totals, Writer, digest, encode
 
-LARGE: Final = 64 << 20
-OUTPUT: Final = 256 << 20  # stored bytes of a merged file, and
-OUTPUT_PARTS: Final = 256  # as many parts are open at once while it is made
+FILE_EVENTS: Final = 512 << 20  # bytes that the events of one file had in Kafka; about a third of that once they are stored
 
 
 class Circumstances(NamedTuple):
-    """What a decision depends on beside the books. `shapes`: the hour's writer schemas, newest first. Times in ms since 1970."""
+    """What a decision depends on beside the books. `newest_schema`: of all hours before, of the declaration for the first. Times in ms."""
 
-    shapes: Sequence[Shape]
-    fingerprint: str
+    newest_schema: int
     now_ms: float
     hour_ends_ms: int
+    forced: Forced | None = None
 
 
 def make_plan(event_type: str, hour: int, books: Sequence[Books], by: Circumstances) -> Plan:
-    """The decision about an hour that every partition has closed."""
+    """The decision about an hour that every partition has closed, or that is sealed by force."""
     audited = [book.account(hour) for book in books]
     accounts = [account for account, _ in audited]
     faults = [fault for _, found in audited for fault in found]
     totals = _totals(accounts)
     delta = totals.consumed - totals.rows - totals.poisoned - totals.duplicates - totals.rejected
     parts = sorted((part for book in books for part in book.parts.get(hour, ())), key=lambda part: part.path)
-    outputs = list(_outputs(parts, by.shapes))
-    schema_ids = [shape.schema_id for shape in by.shapes]
-    name = digest(encode([event_type, hour, schema_ids, accounts, [output.rows for output in outputs]]))[:8]
+    schema_ids = sorted({by.newest_schema, *(part.schema_id for part in parts)}, reverse=True)
+    files = _cut(totals.rows, sum(part.events_bytes for part in parts))
+    name = digest(encode([event_type, hour, schema_ids, accounts, files]))[:8]
     return Plan(
         type=event_type,
         hour=label(hour),
@@ -46,15 +46,14 @@ def make_plan(event_type: str, hour: int, books: Sequence[Books], by: Circumstan
         sealed_at=iso(by.now_ms),
         hour_ends_at=iso(by.hour_ends_ms),
         schema_ids=schema_ids,
-        fingerprint=by.fingerprint,
         partitions=accounts,
-        outputs=[
-            Output(name=f"part-{number:05d}-{name}.parquet", parts=o.parts, rows=o.rows, copy=o.copy) for number, o in enumerate(outputs)
-        ],
+        parts=[PlannedPart(path=part.path, schema_id=part.schema_id, late=part.hour != hour) for part in parts],
+        outputs=[Output(name=f"part-{number:05d}-{name}.parquet", rows=rows) for number, rows in enumerate(files)],
         totals=totals,
         audit=Audit(equal=not faults, delta=delta, faults=faults),
         resume={book.partition: book.resume_after(hour) for book in books},
         writer=Writer(version=hourmark.__version__, host=platform.node()),
+        forced=by.forced,
     )
 
 
@@ -69,23 +68,7 @@ def _totals(accounts: Sequence[Account]) -> Totals:
     )
 
 
-def _outputs(parts: Sequence[PartRef], shapes: Sequence[Shape]) -> Iterator[Output]:
-    """Large parts that have the hour's schema go out as they are; the others are merged."""
-    schema = HourSchema(shapes).schema
-    whole = {shape.schema_id for shape in shapes if list(shape.stored.items()) == [(field.name, field.type) for field in schema]}
-    small: list[PartRef] = []
-    for part in parts:
-        if part.bytes >= LARGE and part.schema_id in whole:
-            yield _output([part], copy=True)
-            continue
-        if len(small) == OUTPUT_PARTS or (small and sum(p.bytes for p in small) + part.bytes > OUTPUT):
-            yield _output(small, copy=False)
-            small = []
-        small.append(part)
-    if small or not parts:
-        yield _output(small, copy=False)
-
-
-def _output(parts: Sequence[PartRef], *, copy: bool) -> Output:
-    planned = [PlannedPart(path=part.path, schema_id=part.schema_id) for part in parts]
-    return Output(name="", parts=planned, rows=sum(part.rows for part in parts), copy=copy)
+def _cut(rows: int, events_bytes: int) -> list[int]:
+    """Rows of each file: as few files as hold `FILE_EVENTS` each, of equal length. One file for an empty hour."""
+    files = max(1, min(-(-events_bytes // FILE_EVENTS), rows))
+    return [rows * (number + 1) // files - rows * number // files for number in range(files)]

@@ -1,4 +1,4 @@
-"""The sink's metrics. Advanced once per poll, flush or seal; the only label is the event type."""
+"""The sink's metrics. Advanced once per poll, flush or seal; labels are the event type, a code, or one of a few reasons."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ SEALED = Counter("hourmark_sink_sealed_hours_total", "Hours presented", _TYPE)
 INCOMPLETE = Counter("hourmark_sink_incomplete_hours_total", "Hours presented with complete=false", _TYPE)
 HOLDS = Counter("hourmark_sink_holds_total", "Times a partition had to wait", ["code"])
 OPEN_HOURS = Gauge("hourmark_sink_open_hours", "Hours closed on some partition and not presented yet", _TYPE)
+BLOCKED = Gauge(
+    "hourmark_sink_blocked_partitions",
+    "Partitions that keep a type's next hour from being sealed while others have closed it",
+    [*_TYPE, "reason"],
+)
+HELD = Gauge("hourmark_sink_held_partitions", "Partitions of this worker that wait for the world to answer", [*_TYPE, "reason"])
+LAST_DELAY = Gauge("hourmark_sink_last_seal_delay_seconds", "From the end of the newest sealed hour to its being presented", _TYPE)
+LATE_PARTS = Counter("hourmark_sink_late_parts_total", "Parts of hours sealed by force that were presented with the next hour", _TYPE)
+SWEPT = Counter("hourmark_sink_swept_files_total", "Files taken out of the lake's bookkeeping", ["kind"])
 WATERMARK = Gauge("hourmark_sink_watermark_timestamp_seconds", "End of the newest presented hour", _TYPE)
 BUFFERED = Gauge("hourmark_sink_buffered_bytes", "Events in memory")
 SEAL_DELAY = Histogram(
