@@ -12,12 +12,16 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from local.kafka import KafkaServer
 from local.redis import RedisServer
+
+if TYPE_CHECKING:
+    from tests.stores.s3 import S3Server
 
 PREFIX = "hourmark-test-"
 
@@ -72,3 +76,12 @@ def kafka(request: pytest.FixtureRequest) -> str:
 def valkey(request: pytest.FixtureRequest) -> str:
     """URL of a Valkey shared by all tests: use keys of your own."""
     return os.environ.get("HOURMARK_TEST_REDIS_URL") or str(request.getfixturevalue("valkey_server").url)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server of this session, in memory: use a bucket of your own. Imported here, because it is slow to import."""
+    from tests.stores.s3 import s3_server
+
+    with s3_server() as server:
+        yield server

@@ -1,9 +1,16 @@
-"""What every lake must do, whatever it is made of."""
+"""What every lake must do, whatever it is made of.
+
+HOURMARK_TEST_LAKE_URL (and _OPTIONS, JSON) put one more store to it: a bucket of yours, which is left with a few small objects.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import threading
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,17 +18,44 @@ import pytest
 from obstore.store import MemoryStore
 
 from hourmark.errors import LakeUnavailable, SettingsError
+from sinks import object_store
 from sinks.disk import DiskStore
 from sinks.lake import open_store
 from sinks.layout import MANIFEST, SUCCESS
 from sinks.manifest import digest
 from sinks.object_store import ObjectStore
+from sinks.settings import Settings
 from tests.sinks.fakes import DictStore
+from tests.stores.faulty import faulty_store
 
 
-@pytest.fixture(params=["dict", "disk", "object"])
+@pytest.fixture(scope="module")
+def gcs_face(s3: Any) -> Iterator[str]:
+    """Where an S3 server answers to a client of Google's."""
+    with faulty_store(s3.url) as face:
+        yield face.url
+
+
+OWN_URL = os.environ.get("HOURMARK_TEST_LAKE_URL", "")
+
+
+@pytest.fixture(params=["dict", "disk", "object", "s3", "gcs", *(["own"] if OWN_URL else [])])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return {"dict": DictStore, "disk": lambda: DiskStore(tmp_path / "lake"), "object": lambda: ObjectStore(MemoryStore())}[request.param]()
+    if request.param == "s3":
+        s3 = request.getfixturevalue("s3")
+        return open_store(s3.bucket(), s3.options)
+    if request.param == "gcs":
+        bucket = request.getfixturevalue("s3").bucket()
+        return open_store(bucket.replace("s3:", "gs:"), {"base_url": request.getfixturevalue("gcs_face"), "bearer_token": "t"})
+    if request.param == "own":
+        options = json.loads(os.environ.get("HOURMARK_TEST_LAKE_OPTIONS") or "{}")
+        return open_store(f"{OWN_URL.rstrip('/')}/{uuid.uuid4().hex}", options)
+    made: dict[str, Callable[[], Any]] = {
+        "dict": lambda: DictStore(),
+        "disk": lambda: DiskStore(tmp_path / "lake"),
+        "object": lambda: ObjectStore(MemoryStore()),
+    }
+    return made[request.param]()
 
 
 def writes(data: bytes) -> Callable[[IO[bytes]], None]:
@@ -70,16 +104,30 @@ def test_a_large_file_tells_what_is_stored(store: Any) -> None:
     stored = store.write("parts/p.parquet", writes(b"abc" * 1000))
     assert stored == (3000, digest(b"abc" * 1000))
     assert store.write("parts/p.parquet", writes(b"another")) == stored
-    with store.open("parts/p.parquet") if hasattr(store.open("parts/p.parquet"), "__enter__") else _closing(store) as file:
+    with closing(store.open("parts/p.parquet")) as file:
         assert bytes(file.read(3)) == b"abc"
         file.seek(2999)
         assert bytes(file.read(1)) == b"c"
 
 
-def _closing(store: Any) -> Any:
-    from contextlib import closing
+def test_a_file_of_many_pieces_is_created_once(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "SINGLE", 1 << 20)
+    monkeypatch.setattr(object_store, "CHUNK", 5 << 20)  # the least that S3 takes
+    large = bytes(range(256)) * (24 << 10)  # 6 MB
+    stored = store.write("parts/large.parquet", writes(large))
+    assert stored == (len(large), digest(large))
+    assert store.write("parts/large.parquet", writes(b"x" + large[1:])) == stored
+    assert store.write("parts/large.parquet", writes(b"short")) == stored
+    with closing(store.open("parts/large.parquet")) as file:
+        assert file.read() == large
+    assert store.names("meta/staging") == []
 
-    return closing(store.open("parts/p.parquet"))
+
+def test_what_nobody_names_can_be_removed(store: Any) -> None:
+    store.create("meta/parts/p.parquet", b"x")
+    store.remove("meta/parts/p.parquet")
+    store.remove("meta/parts/p.parquet")
+    assert store.read("meta/parts/p.parquet") is None
 
 
 def publish(store: Any, data: bytes) -> bool:
@@ -125,6 +173,19 @@ def test_a_disk_that_refuses_is_unavailable(tmp_path: Path) -> None:
 def test_urls(tmp_path: Path) -> None:
     assert isinstance(open_store(f"file://{tmp_path}/a%20b"), DiskStore)
     assert (tmp_path / "a b").is_dir()
-    for wrong in ("relative/path", "file://host/x", "what://x"):
+    for url in ("s3://bucket/pre/fix", "gs://bucket", "az://container/x"):
+        assert isinstance(open_store(url, {"account_name": "a"} if url.startswith("az") else None), ObjectStore)
+    for wrong in ("relative/path", "file://host/x", "what://x", "s3:///x", "memory:///"):
         with pytest.raises(SettingsError):
             open_store(wrong)
+
+
+def test_secrets_are_never_shown() -> None:
+    for url in ("s3://key:hush@bucket/x", "az://container/x?sig=hush", "s3://bucket/x#hush"):
+        with pytest.raises(SettingsError) as refused:
+            open_store(url)
+        assert "hush" not in str(refused.value)
+    with pytest.raises(SettingsError, match="no_such_option") as refused:
+        open_store("s3://bucket/x", {"secret_access_key": "hush", "no_such_option": "hush"})
+    assert "hush" not in str(refused.value)
+    assert "hush" not in repr(Settings(lake_url="s3://bucket/x", lake_options={"secret_access_key": "hush"}))
