@@ -20,6 +20,7 @@ from hourmark.topics import TIERS
 from . import compatibility
 from .compile import fingerprint, wire_schema
 from .declaration import Declaration, read
+from .gathering import Gathering
 from .outbox import Publisher
 from .provision import Provisioned, Provisioner, Wanted
 from .refusal import Problem, Refused, name_taken
@@ -67,6 +68,7 @@ class Catalog:
 
     def __init__(self, store: Store, provisioner: Provisioner, publisher: Publisher) -> None:
         self._store, self._provisioner, self._publisher = store, provisioner, publisher
+        self._gathering = Gathering(provisioner)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def declare(self, document: object, expected: Expected, author: str) -> Declared:
@@ -100,7 +102,7 @@ class Catalog:
     async def _carry_out(self, declaration: Declaration, current: StoredEvent | None, author: str) -> Declared:
         started = time.monotonic()
         wanted = wanted_topics(declaration, current)
-        stands = await asyncio.to_thread(self._provisioner.event_topics, wanted)
+        stands = await self._gathering.topics(wanted)
         topics = _stage("topics", started)
         started = time.monotonic()
         stored = await asyncio.to_thread(self._store.commit, draft(declaration, current, stands, author))

@@ -6,11 +6,11 @@ Safe to do twice, and to stop anywhere: topics without a declaration harm nobody
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -18,15 +18,16 @@ from confluent_kafka.admin import (
     ConfigResource,
     ConfigSource,
     NewPartitions,
+    NewTopic,
     OffsetSpec,
     ResourceType,
 )
 
 from hourmark.errors import BrokerUnavailable
-from hourmark.event import raw_barrier_headers
-from hourmark.kafka import TopicSpec, client_config, ensure_topics, partition_counts, producer_config, translate
-from hourmark.topics import PLATFORM_PARTITIONS, clean_topic, event_topic_config, platform_topic_config, raw_topic
+from hourmark.kafka import TopicSpec, client_config, ensure_topics, partition_counts, translate
+from hourmark.topics import PLATFORM_PARTITIONS, clean_topic, event_topic_config, event_type_of, platform_topic_config, raw_topic
 
+from .first_barriers import FirstBarriers, Where
 from .refusal import name_taken
 from .settings import Settings
 
@@ -34,7 +35,7 @@ log = structlog.get_logger()
 
 PROBE_S = 5.0
 TIMEOUT_S = 15.0
-BARRIER_TRIES = 5
+CREATE_S = 60.0  # a hundred event types at once, on a slow disk
 
 
 class Wanted(NamedTuple):
@@ -57,15 +58,13 @@ class Provisioner:
     """Creates, grows and corrects topics. Every call raises BrokerUnavailable when Kafka does not answer; Refused when it will never."""
 
     def __init__(self, settings: Settings) -> None:
-        self._hours = settings.hours
         self._admin = AdminClient(client_config(settings))
-        self._producer = Producer(producer_config(settings, linger_ms=0, delivery_timeout_ms=10_000))
+        self._barriers = FirstBarriers(settings)
         self._wanted_replicas = settings.replicas
         self._known_replicas = 0
 
     def close(self) -> None:
-        self._producer.purge()
-        self._producer.flush(1.0)
+        self._barriers.close()
 
     def platform(self) -> list[str]:
         """The platform's own topics; returns those that were missing. Wrong configuration of existing ones is put right."""
@@ -80,32 +79,39 @@ class Provisioner:
 
     def event_topics(self, wanted: Wanted) -> Provisioned:
         """Both topics of an event type, with at least the wanted partitions, and first barriers where raw partitions are empty."""
-        clean, raw = clean_topic(wanted.event), raw_topic(wanted.event)
-        found = self._describe([clean, raw])
-        replicas = self._replicas()
-        partitions = max(wanted.partitions, *found.values()) if found else wanted.partitions
-        retention = {clean: wanted.clean_retention_ms, raw: wanted.raw_retention_ms}
-        configs = {topic: event_topic_config(ms, replicas) for topic, ms in retention.items()}
-        created: list[str] = []
-        for topic in (clean, raw):  # clean first: a worker that sees raw can always forward
-            if topic not in found:
-                created += self._create(TopicSpec(topic, partitions, configs[topic], self._wanted_replicas), wanted.event)
-            elif found[topic] < partitions:
-                self._grow(topic, partitions)
-        self._correct({topic: config for topic, config in configs.items() if topic in found})
-        stood = 0 if raw in created else found[raw]
-        empty = self._empty([TopicPartition(raw, number) for number in range(stood)]) if stood else []
-        self._first_barriers(raw, [p.partition for p in empty] + list(range(stood, partitions)))
-        return Provisioned(partitions, raw in created)
+        found = self.all_event_topics([wanted])[wanted.event]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
-    def _create(self, spec: TopicSpec, event: str) -> list[str]:
-        try:
-            return ensure_topics(self._admin, [spec], TIMEOUT_S)
-        except BrokerUnavailable as exc:
-            cause = exc.__cause__
-            if isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.TOPIC_EXCEPTION:
-                raise name_taken(f"Kafka refuses the topic {spec.name}: {cause.args[0].str()}") from exc
-            raise
+    def all_event_topics(self, wanted: Sequence[Wanted]) -> dict[str, Provisioned | Exception]:
+        """The topics of many event types in a few requests: by event type what stands, or why its topics cannot be had."""
+        found = self._describe([topic for want in wanted for topic in (clean_topic(want.event), raw_topic(want.event))])
+        batch = _Batch(wanted, found, self._replicas())
+        for stage in (clean_topic, raw_topic):  # clean first: a worker that sees raw can always forward
+            missing, small = batch.missing(stage), batch.small(stage)
+            self._create(batch, missing)
+            batch.refused(self._grow(small))
+        self._correct({topic: config for topic, config in batch.configs.items() if topic in found})
+        empty = self._empty([TopicPartition(*where) for where in batch.old_raw()])
+        batch.refused(self._barriers.write([*empty, *batch.new_raw()]))
+        return batch.outcome()
+
+    def _create(self, batch: _Batch, missing: Sequence[tuple[str, int, Mapping[str, str]]]) -> None:
+        if not missing:
+            return
+        new = [NewTopic(name, partitions, self._wanted_replicas, config=dict(config)) for name, partitions, config in missing]
+        for name, future in self._admin.create_topics(new, operation_timeout=CREATE_S, request_timeout=CREATE_S).items():
+            try:
+                future.result()
+            except KafkaException as exc:
+                code = exc.args[0].code()
+                if code == KafkaError.TOPIC_EXCEPTION:
+                    batch.refused({name: name_taken(f"Kafka refuses the topic {name}: {exc.args[0].str()}")})
+                elif code == KafkaError.TOPIC_ALREADY_EXISTS:  # another registry was faster
+                    batch.not_ours.add(name)
+                else:
+                    batch.refused({name: translate(exc, f"creating topic {name}")})
 
     def probe(self) -> None:
         """Returns when Kafka answers."""
@@ -148,10 +154,19 @@ class Provisioner:
                     raise translate(exc, f"looking at topic {topic}") from exc
         return found
 
-    def _grow(self, topic: str, partitions: int) -> None:
-        log.info("topic grows", topic=topic, partitions=partitions)
-        asked = self._admin.create_partitions([NewPartitions(topic, partitions)], operation_timeout=TIMEOUT_S, request_timeout=TIMEOUT_S)
-        _waited(f"adding partitions to {topic}", asked[topic].result)
+    def _grow(self, partitions: Mapping[str, int]) -> dict[str, Exception]:
+        """Topics that could not be grown to so many partitions, and why."""
+        failed: dict[str, Exception] = {}
+        if not partitions:
+            return failed
+        log.info("topics grow", partitions=partitions)
+        wanted = [NewPartitions(topic, count) for topic, count in partitions.items()]
+        for topic, future in self._admin.create_partitions(wanted, operation_timeout=CREATE_S, request_timeout=CREATE_S).items():
+            try:
+                future.result()
+            except KafkaException as exc:
+                failed[topic] = translate(exc, f"adding partitions to {topic}")
+        return failed
 
     def _correct(self, configs: Mapping[str, Mapping[str, str]]) -> None:
         """Compare what topics say with what they should, in batches, and alter what differs."""
@@ -173,64 +188,69 @@ class Provisioner:
         asked = self._admin.incremental_alter_configs([resource], request_timeout=TIMEOUT_S)
         _waited(f"altering {topic}", asked[resource].result)
 
-    def _empty(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    def _empty(self, partitions: list[TopicPartition]) -> list[Where]:
         """Those of these partitions to which nothing was ever written."""
+        if not partitions:
+            return []
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library's own annotations have gaps
         deadline = time.monotonic() + PROBE_S
         while True:
             asked = self._admin.list_offsets(dict.fromkeys(partitions, latest), request_timeout=PROBE_S)
             try:
-                return [p for p, end in asked.items() if _waited(f"reading the end of {p.topic}[{p.partition}]", end.result).offset == 0]
+                ends = [(p, _waited(f"reading the end of {p.topic}[{p.partition}]", end.result)) for p, end in asked.items()]
+                return [(p.topic, p.partition) for p, end in ends if end.offset == 0]
             except BrokerUnavailable:  # a partition made a moment ago has no leader yet
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
 
-    def _first_barriers(self, raw: str, partitions: list[int]) -> None:
-        """Close the hour before now in these partitions; again with the broker's own clock where an append time does not prove it."""
-        hours = dict.fromkeys(partitions, self._hours.of(round(time.time() * 1000)) - 1)
-        for _ in range(BARRIER_TRIES):
-            if not hours:
-                return
-            stamps = self._append(raw, hours)
-            hours = {n: self._hours.of(at) - 1 for n, at in stamps.items() if at < self._hours.end_ms(hours[n])}
-        raise BrokerUnavailable(f"{raw}: the broker's clock runs backwards, no first barrier became valid")
 
-    def _append(self, raw: str, hours: Mapping[int, int]) -> dict[int, int]:
-        """Write a barrier for each partition's hour; returns the append times in ms."""
-        stamps: dict[int, int] = {}
-        errors: list[KafkaError] = []
+class _Batch:
+    """Event types whose topics are asked for together. `configs`: of every topic; `counts`: partitions that both topics shall have.
 
-        def delivered(error: KafkaError | None, message: Any) -> None:
-            kind, at = message.timestamp() if error is None else (None, 0)
-            if error is not None:
-                errors.append(error)
-            elif kind == TIMESTAMP_LOG_APPEND_TIME:
-                stamps[message.partition()] = at
+    `not_ours`: topics that someone else has created meanwhile.
+    """
 
-        self._await_partitions(raw, max(hours) + 1)
-        for number, hour in hours.items():
-            headers: Any = raw_barrier_headers(hour)
-            self._producer.produce(raw, value=None, partition=number, headers=headers, on_delivery=delivered)
-        deadline = time.monotonic() + TIMEOUT_S
-        while len(stamps) + len(errors) < len(hours) and time.monotonic() < deadline:
-            self._producer.poll(0.1)
-        if errors:
-            raise translate(errors[0], f"writing the first barriers of {raw}")
-        if len(stamps) < len(hours):
-            raise BrokerUnavailable(f"writing the first barriers of {raw}: no append time came back")
-        return stamps
+    def __init__(self, wanted: Sequence[Wanted], found: Mapping[str, int], replicas: int) -> None:
+        self._found = found
+        self._failed: dict[str, Exception] = {}
+        self.not_ours: set[str] = set()
+        self.counts: dict[str, int] = {}
+        self.configs: dict[str, Mapping[str, str]] = {}
+        for want in wanted:
+            clean, raw = clean_topic(want.event), raw_topic(want.event)
+            self.counts[want.event] = max(want.partitions, found.get(clean, 0), found.get(raw, 0))
+            self.configs[clean] = event_topic_config(want.clean_retention_ms, replicas)
+            self.configs[raw] = event_topic_config(want.raw_retention_ms, replicas)
 
-    def _await_partitions(self, raw: str, count: int) -> None:
-        """Wait until the producer knows all partitions; it refuses others without asking the broker."""
-        deadline = time.monotonic() + TIMEOUT_S
-        while True:
-            known = _waited(f"looking at {raw}", lambda: self._producer.list_topics(raw, timeout=PROBE_S)).topics[raw].partitions
-            if len(known) >= count and all(p.leader >= 0 for p in known.values()):
-                return
-            if time.monotonic() > deadline:
-                raise BrokerUnavailable(f"{raw}: not all partitions have a leader")
-            time.sleep(0.05)
+    def refused(self, failed: Mapping[str, Exception]) -> None:
+        """These topics cannot be had; the first reason of an event type counts."""
+        for topic, reason in failed.items():
+            self._failed.setdefault(event_type_of(topic), reason)
+
+    def missing(self, stage: Callable[[str], str]) -> list[tuple[str, int, Mapping[str, str]]]:
+        names = [(stage(event), count) for event, count in self._sound()]
+        return [(topic, count, self.configs[topic]) for topic, count in names if topic not in self._found]
+
+    def small(self, stage: Callable[[str], str]) -> dict[str, int]:
+        names = [(stage(event), count) for event, count in self._sound()]
+        return {topic: count for topic, count in names if self._found.get(topic, count) < count}
+
+    def old_raw(self) -> list[Where]:
+        """Raw partitions that stood before."""
+        return [(raw_topic(event), number) for event, _ in self._sound() for number in range(self._found.get(raw_topic(event), 0))]
+
+    def new_raw(self) -> list[Where]:
+        return [
+            (raw_topic(event), number) for event, count in self._sound() for number in range(self._found.get(raw_topic(event), 0), count)
+        ]
+
+    def outcome(self) -> dict[str, Provisioned | Exception]:
+        stood = self._found.keys() | self.not_ours
+        return {event: self._failed.get(event) or Provisioned(count, raw_topic(event) not in stood) for event, count in self.counts.items()}
+
+    def _sound(self) -> list[tuple[str, int]]:
+        return [(event, count) for event, count in self.counts.items() if event not in self._failed]
 
 
 def _differs(found: Any, value: str) -> bool:
