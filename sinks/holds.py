@@ -40,6 +40,7 @@ class Holds:
             log.warning("on hold: nothing is lost, nothing is committed", partition=partition, code=reason.code, error=reason.message)
         telemetry.HOLDS.labels(reason.code).inc()
         self._held[partition] = _Hold(time.monotonic() + delay, delay, reason.code, paused=True)
+        self._tell(partition, {reason.code, before.code if before is not None else reason.code})
 
     def due(self) -> list[Partition]:
         """Those whose time has come to be read again."""
@@ -52,12 +53,20 @@ class Holds:
 
     def passed(self, partition: Partition) -> None:
         """A flush of it went through."""
-        if self._held.pop(partition, None) is not None and not self._held:
+        if self.forget(partition) and not self._held:
             log.info("no partition is on hold any more")
 
-    def forget(self, partition: Partition) -> None:
-        """It belongs to another worker now."""
-        self._held.pop(partition, None)
+    def forget(self, partition: Partition) -> bool:
+        """It belongs to another worker now. True when it was held."""
+        hold = self._held.pop(partition, None)
+        if hold is not None:
+            self._tell(partition, {hold.code})
+        return hold is not None
+
+    def _tell(self, partition: Partition, codes: set[str]) -> None:
+        for code in codes:
+            held = sum(hold.code == code for other, hold in self._held.items() if other.event_type == partition.event_type)
+            telemetry.HELD.labels(partition.event_type, code).set(held)
 
     def reason(self) -> str | None:
         """Why the worker is not ready, None when nothing waits."""

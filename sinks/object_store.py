@@ -72,8 +72,9 @@ class ObjectStore:
 
     def aged(self, folder: str) -> dict[str, float]:
         with answered(folder):
-            found = [(meta["path"][len(folder) + 1 :], meta["last_modified"]) for chunk in obstore.list(self._store, folder) for meta in chunk]
-            return {name: written.timestamp() for name, written in found if "/" not in name}
+            found = [meta for chunk in obstore.list(self._store, folder) for meta in chunk]
+        written = ((meta["path"][len(folder) + 1 :], meta["last_modified"].timestamp()) for meta in found)
+        return {name: moment for name, moment in written if "/" not in name}
 
     def folders(self, folder: str) -> list[str]:
         with answered(folder):

@@ -29,6 +29,9 @@ class Settings(PlatformSettings):
         "columnar", description="How events become columns: many at once, or one by one with fastavro, slower; the rows are the same"
     )
     schema_wait_s: float = Field(10.0, ge=0, description="How long an unknown schema id is awaited before the registry is asked")
+    sweep_every_s: float = Field(3600.0, gt=0, description="How often a type's staged parts and old commit entries are looked through")
+    sweep_age_s: float = Field(6 * 3600.0, ge=0, description="Age in seconds from which a staged part that has done its work is taken away")
+    checkpoint_entries: int = Field(64, ge=2, description="Commit entries of sealed hours that are worth a checkpoint")
 
     @property
     def plain_lake_options(self) -> dict[str, str]:

@@ -15,13 +15,12 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from hourmark.control import ControlTail
 from hourmark.crashpoints import clock
 from hourmark.errors import LakeUnavailable, OffsetLost, PlatformError, Unavailable
-from hourmark.hours import parse_label
 from hourmark.kafka import translate
 from hourmark.metrics import MetricsPage
 from hourmark.runtime import node_name
 from hourmark.topics import Partition, clean_topic, event_type_of
 
-from . import layout, telemetry
+from . import telemetry
 from .batches import HourlyBatches, PartitionBuffer
 from .catalogue import Catalogue, Schemas
 from .columnar import ColumnarDecoder
@@ -38,6 +37,7 @@ from .probe import await_fit
 from .seal import Sealer
 from .settings import Settings
 from .store import Store
+from .tidying import Tidying
 
 log = structlog.get_logger()
 
@@ -114,6 +114,7 @@ class SinkWorker:
         decoder = seams.decoder or (RowDecoder() if settings.decoder == "row" else ColumnarDecoder())
         self._flusher = Flusher(self.store, shapes, decoder, outbox, node_name(settings, "sinks"))
         self.sealer = Sealer(self.store, catalogue, shapes, outbox, settings.hours, self._now)
+        self._tidying = Tidying(self.store, settings, self._now)
 
     def _loop(self, stop: Stop) -> None:
         assert self.sealer is not None
@@ -126,6 +127,7 @@ class SinkWorker:
                 self._reconcile()
                 self._hint()
                 self._resume_held()
+                self._tidying.step(self.sealer.types)
                 telemetry.BUFFERED.set(self.batches.bytes)
             if not self._subscribed:
                 stop.wait(POLL_S)
@@ -171,21 +173,12 @@ class SinkWorker:
             if partition.number == 0:
                 self.sealer.drop(partition.event_type)
 
-    def _tip(self, partition: Partition) -> Tip:
-        """The chain's tip. A chain that has not begun, of a type that has sealed hours, must stay behind those."""
-        tip = self._chain.tip(partition)
-        if tip.next == 0 and tip.closed is None:
-            sealed = self.store.names(layout.seals(partition.event_type))
-            if sealed:
-                return tip._replace(closed=parse_label(sealed[-1].removesuffix(".json")))
-        return tip
-
     def _patiently(self, partition: Partition) -> Tip | None:
         """Ask the lake until it answers; None when the worker stops meanwhile."""
         deadline, told = time.monotonic() + ASSIGN_PATIENCE_S, False
         while not self._stop.is_set():
             try:
-                return self._tip(partition)
+                return self._chain.tip(partition)
             except LakeUnavailable as exc:
                 if time.monotonic() > deadline:
                     raise
@@ -247,7 +240,7 @@ class SinkWorker:
     def _resume_held(self) -> None:
         for partition in self._holds.due():
             try:
-                self.batches.open(partition, self._tip(partition))
+                self.batches.open(partition, self._chain.tip(partition))
             except LakeUnavailable as exc:
                 self._hold(partition, exc)
                 continue
