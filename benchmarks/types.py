@@ -57,7 +57,7 @@ class Shape:
     rest_s: float = 60.0
 
 
-def main(types: int = 600, **other: Any) -> dict[str, Any]:
+def main(types: int = 600, tell: Callable[[str], None] = lambda _line: None, **other: Any) -> dict[str, Any]:
     """Times in s, CPU in % of one core by process, memory in MB by process. Other arguments are fields of `Shape`."""
     shape = Shape(types=types, **other)
     home = Path(tempfile.mkdtemp(prefix="hourmark-shape-"))
@@ -72,7 +72,7 @@ def main(types: int = 600, **other: Any) -> dict[str, Any]:
     try:
         started = time.monotonic()
         stack.up(bound=True)
-        return {"stage": "types", "shape": vars(shape), "start_up_s": time.monotonic() - started, **Run(stack.status(), shape).measured()}
+        return {"stage": "types", "shape": vars(shape), "start_up_s": time.monotonic() - started, **Run(stack.status(), shape, tell).measured()}
     finally:
         stack.down()
         shutil.rmtree(home, ignore_errors=True)
@@ -81,8 +81,8 @@ def main(types: int = 600, **other: Any) -> dict[str, Any]:
 class Run:
     """One stack under measurement."""
 
-    def __init__(self, status: StackStatus, shape: Shape) -> None:
-        self._status, self._shape = status, shape
+    def __init__(self, status: StackStatus, shape: Shape, tell: Callable[[str], None]) -> None:
+        self._status, self._shape, self._tell = status, shape, tell
         stem = secrets.token_hex(2)
         self._names = [f"shape{stem}.t{number:04d}" for number in range(shape.types)]
         self._hours = Hours(status.hour_seconds, parse_label(status.hour_anchor) if status.hour_anchor else 0)
@@ -91,6 +91,7 @@ class Run:
     def measured(self) -> dict[str, Any]:
         before = self._memory()
         declared = self._declare(self._names)
+        self._tell(f"declared {len(self._names)} event types in {declared['seconds']:.1f} s; the hour turns in {self._left_s():.0f} s")
         with sealed_hours(self._status.kafka) as sealed:
             first = self._turn(sealed)
             resting = self._rest()
@@ -146,6 +147,7 @@ class Run:
         seconds = min(self._shape.rest_s, self._left_s() - TURN_S)
         if seconds < 2:
             raise RuntimeError(f"the turn of an hour takes all of its {self._shape.hour_seconds} s: ask for longer hours")
+        self._tell(f"measuring CPU for {seconds:.0f} s; the hour turns {TURN_S:.0f} s later")
         started, used = time.monotonic(), {name: cpu(process) for name, process in self._processes.items()}
         time.sleep(seconds)
         passed = time.monotonic() - started
@@ -162,6 +164,7 @@ class Run:
         _until(f"all types sealed up to hour {hour}", lambda: sum((name, hour) in sealed for name in self._names) == len(self._names))
         end = self._hours.end_ms(hour)
         found = sorted((sealed[name, hour] - end) / 1000 for name in self._names)
+        self._tell(f"all sealed {found[-1]:.1f} s after the end of the hour")
         return {"p50_s": found[len(found) // 2], "p99_s": found[min(len(found) - 1, len(found) * 99 // 100)], "last_s": found[-1]}
 
     def _one_more(self, number: int) -> dict[str, float]:
@@ -274,7 +277,7 @@ def _command_line() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in vars(Shape()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
-    json.dump(main(**vars(parser.parse_args())), sys.stdout, indent=1)
+    json.dump(main(**vars(parser.parse_args()), tell=lambda line: print(line, file=sys.stderr)), sys.stdout, indent=1)
     print()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from yarl import URL
 
 from . import transport
 from .connection import addresses, security
+from .groups import Where, past_elsewhere
 from .ledger import Poll
 from .pipeline import Pipeline
 from .settings import Settings
@@ -20,9 +23,13 @@ from .transport import BatchConsumer
 
 
 class DedupApp(faust.App):
-    """`failure` is set once, by the first thing that must end the process; from then on nothing is committed."""
+    """`failure` is set once, by the first thing that must end the process; from then on nothing is committed.
+
+    `past_elsewhere`: partition → another group that has read it. Blocking; raises BrokerUnavailable.
+    """
 
     failure: asyncio.Future[BaseException]
+    past_elsewhere: Callable[[Collection[Where]], dict[Where, str]]
 
     def fail(self, exc: BaseException) -> None:
         """End the process: the worker waits for `failure`. Safe to call more than once."""
@@ -36,7 +43,7 @@ class DedupApp(faust.App):
 def create_app(settings: Settings, pipeline: Pipeline, topics: frozenset[str]) -> DedupApp:
     """A worker app that reads these raw topics (at least one). Call inside a running loop; start it with `await app.start()`."""
     app = DedupApp(
-        settings.app_id,
+        settings.group,
         broker=[URL(f"{transport.SCHEME}://{address}") for address in addresses(settings)],
         broker_credentials=_credentials(settings),
         broker_session_timeout=settings.session_timeout,
@@ -58,6 +65,7 @@ def create_app(settings: Settings, pipeline: Pipeline, topics: frozenset[str]) -
         loop=asyncio.get_running_loop(),
     )
     app.failure = asyncio.get_running_loop().create_future()
+    app.past_elsewhere = partial(past_elsewhere, settings)
     channel = app.topic(*sorted(topics), key_serializer="raw", value_serializer="raw", maxsize=1)
 
     async def dedup(stream: Any) -> None:
@@ -96,7 +104,7 @@ async def _process_all(app: DedupApp, pipeline: Pipeline, stream: Any) -> None:
 
 def _scratch(settings: Settings) -> Path:
     """Faust wants a folder; nothing of ours is in it."""
-    folder = settings.home / "tmp" / f"faust-{settings.app_id}"
+    folder = settings.home / "tmp" / f"faust-{settings.group}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

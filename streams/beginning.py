@@ -1,6 +1,6 @@
 """Opens the id index, and decides whether an index without canary is a beginning or a loss.
 
-It is a beginning only when the index holds no claims and this shard's group has never committed anything. Everything else is IndexLost.
+It is a beginning only when the index holds no claims and no shard's group has ever committed anything. Everything else is IndexLost.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from dedup.index import Index
 from hourmark.errors import BrokerUnavailable, IndexLost, IndexUnavailable
-from hourmark.kafka import client_config, translate
+from hourmark.kafka import client_config
 
+from .groups import groups_of, kept
 from .settings import Settings
 
 log = structlog.get_logger()
@@ -43,17 +43,10 @@ async def _open(settings: Settings, index: Index) -> None:
             await index.open()  # another worker may have begun between the two looks
             return
         await index.initialise()
-        log.info("a new platform: the id index was empty and nothing was ever committed, so it starts here", group=settings.app_id)
+        log.info("a new platform: the id index was empty and nothing was ever committed, so it starts here", group=settings.group)
 
 
 def has_committed(settings: Settings) -> bool:
-    """True when the group has committed offsets anywhere. Raises BrokerUnavailable."""
-    try:
-        admin = AdminClient(client_config(settings))
-        answers = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(settings.app_id)], request_timeout=10)
-        found = answers[settings.app_id].result()
-    except KafkaException as exc:
-        if exc.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-            return False
-        raise translate(exc, f"asking for the committed offsets of {settings.app_id}") from exc
-    return any(partition.offset >= 0 for partition in found.topic_partitions or ())
+    """True when the group of any shard has committed offsets anywhere. Raises BrokerUnavailable."""
+    admin = AdminClient(client_config(settings))
+    return any(kept(admin, group) for group in groups_of(admin, settings.app_id))

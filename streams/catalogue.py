@@ -15,6 +15,7 @@ from hourmark.schemas import EventType, Snapshot
 from hourmark.topics import clean_topic, raw_topic
 
 from .settings import Settings
+from .shards import shard_of
 
 log = structlog.get_logger()
 
@@ -23,14 +24,14 @@ class Catalogue:
     """`types`: event types by raw topic, only those whose topics are fit: clean exists and has at least raw's partitions."""
 
     def __init__(self, settings: Settings) -> None:
-        self._patterns = settings.types
+        self._settings = settings
         self._admin = AdminClient(client_config(settings))
         self._refused: dict[str, str] = {}
         self.types: dict[str, EventType] = {}
 
     async def update(self, snapshot: Snapshot) -> bool:
         """Take over a snapshot. True when every wanted type is in `types`; else call again, its topics are not there yet."""
-        wanted = wanted_types(snapshot, self._patterns)
+        wanted = wanted_types(snapshot, self._settings.types, (self._settings.shard, self._settings.shards))
         new = [found for topic, found in wanted.items() if topic not in self.types]
         refused: dict[str, str] = {}
         if new:
@@ -48,12 +49,17 @@ class Catalogue:
         return not refused
 
 
-def wanted_types(snapshot: Snapshot, patterns: Iterable[str] = ("*",)) -> dict[str, EventType]:
-    """Event types of this shard, by raw topic: all that may have topics. A blocked type's last events still belong into sealed hours."""
+def wanted_types(snapshot: Snapshot, patterns: Iterable[str] = ("*",), shard: tuple[int, int] = (0, 1)) -> dict[str, EventType]:
+    """Event types of this shard (number, of how many), by raw topic: all that may have topics.
+
+    A blocked type's last events still belong into sealed hours.
+    """
     return {
         raw_topic(found.event): found
         for found in snapshot.types.values()
-        if found.lifecycle != "draft" and any(fnmatchcase(found.event, pattern) for pattern in patterns)
+        if found.lifecycle != "draft"
+        and shard_of(found.event, shard[1]) == shard[0]
+        and any(fnmatchcase(found.event, pattern) for pattern in patterns)
     }
 
 

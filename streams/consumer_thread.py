@@ -5,6 +5,8 @@ Never lets Kafka choose an offset: what is neither committed nor at the beginnin
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -14,8 +16,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from dedup.deduplicator import PartitionState
-from hourmark.errors import BrokerUnavailable, OffsetLost
+from hourmark.errors import BrokerUnavailable, InvariantBroken, OffsetLost
 
+from .groups import MOVED
 from .ledger import Ledger, Progress
 from .state import METADATA_MAX, decode_state, encode_state
 
@@ -45,6 +48,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             ends = await consumer.end_offsets(assigned) if assigned else {}
         except KafkaError as exc:
             raise BrokerUnavailable(f"reading committed offsets: {exc!r}") from exc
+        await self._refuse_moved(assigned, committed)
         states, reading = {}, {}
         for tp in assigned:
             offset, state = self._start_of(tp, committed.get(tp), begins[tp], ends[tp])
@@ -54,10 +58,28 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 consumer.seek(tp, reading[ensure_TP(tp)])
         return Ledger(states, reading)
 
+    async def _refuse_moved(self, assigned: Iterable[Any], committed: Mapping[Any, OffsetAndMetadata | None]) -> None:
+        """Raises InvariantBroken when another shard's group goes on with one of these partitions."""
+        found = {tp: known.metadata[len(MOVED) :] for tp, known in committed.items() if known and known.metadata.startswith(MOVED)}
+        new = [(tp.topic, tp.partition) for tp in assigned if _is_new(committed.get(tp))]
+        app: Any = self.app
+        found |= await asyncio.to_thread(app.past_elsewhere, new)
+        if found:
+            (topic, partition), group = min(found.items())
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            raise InvariantBroken(
+                f"{topic}[{partition}]{more} would be read by the group {self.app.conf.id}, but {group} knows how far it has been read: "
+                "the number of shards, or HOURMARK_STREAMS_APP_ID, is another one than before. "
+                "Set it back, or stop all dedup workers and run `hourmark dedup reshard --shards N`",
+                topic=topic,
+                partition=partition,
+                group=group,
+            )
+
     def _start_of(self, tp: Any, committed: OffsetAndMetadata | None, begin: int, end: int) -> tuple[int, PartitionState]:
         where = f"{tp.topic}[{tp.partition}]"
         facts = {"topic": tp.topic, "partition": tp.partition, "begin": begin, "end": end, "group": self.app.conf.id}
-        if committed is None or committed.offset < 0 or (committed.offset == 0 and not committed.metadata):
+        if committed is None or _is_new(committed):
             if begin > 0:
                 raise OffsetLost(
                     f"{where} has no committed offset and its log no longer begins at 0: events below {begin} would be skipped unseen. "
@@ -110,3 +132,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         assigned = list(consumer.assignment())
         return {ensure_TP(tp): end for tp, end in (await consumer.end_offsets(assigned)).items()} if assigned else {}
+
+
+def _is_new(committed: OffsetAndMetadata | None) -> bool:
+    """Nothing was ever committed here."""
+    return committed is None or committed.offset < 0 or (committed.offset == 0 and not committed.metadata)
