@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hourmark.errors import InvariantBroken
-from hourmark.event import FLAG_SKEWED, ID_END, STAMP, STAMP_VERSION, CleanBarrier
+from hourmark.event import FLAG_SKEWED, FRAME, ID_END, MAGIC, STAMP, STAMP_VERSION, CleanBarrier
 from hourmark.topics import Partition
 
 from .commits import Tip
@@ -43,11 +43,11 @@ class Group:
         self._pieces: list[tuple[bytes, npt.NDArray[np.int64], npt.NDArray[Any]]] = []
         self._digest = blake2b(digest_size=8)
 
-    def add(self, values: Sequence[bytes], stamps: npt.NDArray[Any]) -> None:
-        data = b"".join(values)
-        self._pieces.append((data, np.fromiter(map(len, values), np.int64, len(values)), stamps))
+    def add(self, data: bytes, sizes: npt.NDArray[np.int64], stamps: npt.NDArray[Any]) -> None:
+        """Values, joined, and how long each one is."""
+        self._pieces.append((data, sizes, stamps))
         self.bytes += len(data)
-        self.rows += len(values)
+        self.rows += len(sizes)
 
     def drain(self) -> Iterator[Run]:
         """All events in runs of a few MB, each freed as soon as the next one is asked for. The group is empty afterwards."""
@@ -103,7 +103,7 @@ class PartitionBuffer:
             hours[hour] = hours.get(hour, 0) + group.bytes
         return max(hours.values(), default=0)
 
-    def add(self, values: list[bytes], headers: list[bytes]) -> None:
+    def add(self, values: list[bytes], headers: Sequence[bytes]) -> None:
         """Records as they follow one another in the partition. `headers`: their stamps, 27 bytes each.
 
         A record at or below the mark is a repeat and dropped. A record of an hour that is closed here goes to the next one, flagged.
@@ -144,18 +144,18 @@ class PartitionBuffer:
                 self._group(hour, list(compress(values, chosen)), stamps[chosen])
 
     def _group(self, hour: int, values: list[bytes], stamps: npt.NDArray[Any]) -> None:
-        heads = [value[:5] if len(value) >= ID_END else b"" for value in values]
-        kinds = set(heads)
-        for head in sorted(kinds):
-            schema_id = int.from_bytes(head[1:], "big") if head[:1] == b"\0" else UNFRAMED
-            group = self.groups.setdefault((hour, schema_id), Group())
-            size = group.bytes
-            if len(kinds) == 1:
-                group.add(values, stamps)
-            else:
-                chosen = np.fromiter((other == head for other in heads), np.bool_, len(heads))
-                group.add(list(compress(values, chosen)), stamps[chosen])
-            self.bytes += group.bytes - size + len(stamps) * (STAMP.size + 8)
+        data, sizes = b"".join(values), np.fromiter(map(len, values), np.int64, len(values))
+        if _of_one_schema(data, sizes):
+            self._into((hour, _schema_of(data[: FRAME.size])), data, sizes, stamps)
+            return
+        heads = [value[: FRAME.size] if len(value) >= ID_END else b"" for value in values]
+        for head in sorted(set(heads)):
+            chosen = np.fromiter((other == head for other in heads), np.bool_, len(heads))
+            self._into((hour, _schema_of(head)), b"".join(compress(values, chosen)), sizes[chosen], stamps[chosen])
+
+    def _into(self, key: tuple[int, int], data: bytes, sizes: npt.NDArray[np.int64], stamps: npt.NDArray[Any]) -> None:
+        self.groups.setdefault(key, Group()).add(data, sizes, stamps)
+        self.bytes += len(data) + len(stamps) * (STAMP.size + 8)
 
     def close(self, barrier: CleanBarrier) -> None:
         """A barrier in its place in the partition. Repeats of one that has been seen are dropped."""
@@ -220,6 +220,18 @@ class HourlyBatches:
             yield largest
             if self._buffers.get(largest.partition) is largest:  # the caller could not flush it: do not offer it for ever
                 return
+
+
+def _of_one_schema(data: bytes, sizes: npt.NDArray[np.int64]) -> bool:
+    """Whether all values are framed events that begin alike."""
+    if sizes.min() < ID_END:
+        return False
+    heads = np.ndarray((len(data) - FRAME.size + 1, FRAME.size), np.uint8, data, strides=(1, 1))
+    return bool((heads[np.cumsum(sizes) - sizes] == heads[0]).all())
+
+
+def _schema_of(head: bytes) -> int:
+    return int.from_bytes(head[1:], "big") if head[:1] == MAGIC else UNFRAMED
 
 
 def _mark(source: int, offset: int) -> int:
