@@ -1,25 +1,33 @@
 """Moves the progress of event types to the groups of other shards, while no dedup worker runs: offsets with the states behind them.
 
+`python -m streams.reshard` brings everything to HOURMARK_STREAMS_SHARDS; a platform that never had another number has nothing to move.
 First everything is copied, then what lies elsewhere is marked as moved, so that no worker goes on from there. Safe to stop and to repeat.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
+import structlog
 from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from hourmark.errors import Unavailable
 from hourmark.kafka import client_config, translate
+from hourmark.runtime import run
 from hourmark.settings import PlatformSettings
 from hourmark.topics import event_type_of
 
 from .groups import ADMIN_S, MOVED, Kept, Where, groups_of, kept, owners
+from .settings import Settings, load_settings
 from .shards import group_of, shard_of
 
+log = structlog.get_logger()
+
+SESSIONS_S = 60.0  # how long workers that were killed may count as running
 CHUNK = 2_000  # partitions per request: an OffsetCommit holds a state for each
 
 
@@ -53,7 +61,7 @@ def reshard(settings: PlatformSettings, base: str, shards: int, *, dry: bool = F
     """
     admin = AdminClient(client_config(settings))
     names = groups_of(admin, base)
-    _refuse_running(admin, names)
+    refuse_running(admin, names)
     found = {group: kept(admin, group) for group in names}
     targets = {where: group_of(base, shard_of(event_type_of(where[0]), shards)) for group in found.values() for where in group}
     copies, marks = moves(found, targets), stale(found, targets)
@@ -85,7 +93,8 @@ def stale(found: Mapping[str, Mapping[Where, Kept]], targets: Mapping[Where, str
     ]
 
 
-def _refuse_running(admin: AdminClient, groups: list[str]) -> None:
+def refuse_running(admin: AdminClient, groups: list[str]) -> None:
+    """Raises WorkersRun when any of these groups has members, or may still have some; BrokerUnavailable."""
     if not groups:
         return
     idle = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
@@ -112,3 +121,25 @@ def _commit(admin: AdminClient, wanted: Iterable[tuple[str, Where, Kept]]) -> No
             for partition in answer.topic_partitions or ():
                 if partition.error is not None:
                     raise translate(partition.error, f"writing {group}'s offset of {partition.topic}[{partition.partition}]")
+
+
+def main(settings: Settings) -> None:
+    """Bring everything to the number of shards in the settings. Raises WorkersRun when workers are there for longer than a session."""
+    deadline, told = time.monotonic() + SESSIONS_S, False
+    while True:
+        try:
+            done = reshard(settings, settings.app_id, settings.shards)
+        except WorkersRun as exc:
+            if time.monotonic() > deadline:
+                raise
+            if not told:
+                log.warning("waiting for dedup workers to be gone", error=exc.message)
+                told = True
+            time.sleep(0.5)
+        else:
+            log.info("resharded", shards=settings.shards, partitions=done.groups, moved=done.moved, types_moved=done.types_moved)
+            return
+
+
+if __name__ == "__main__":
+    run("streams", load_settings, main)
