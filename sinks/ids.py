@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hourmark.errors import ChainConflict
+from hourmark.errors import ChainConflict, LakeUnavailable
 from hourmark.hours import Hours
 from hourmark.topics import Partition
 
 from . import layout
 from .commits import CommitChain
 from .manifest import Plan, decode
-from .store import Store, translated
+from .store import Store
 from .watermarks import open_books, sealed_hours
 
 PIECE: Final = 20_000
@@ -84,9 +84,12 @@ def sealed_files(store: Store, event_type: str, hour: int) -> Files:
 
 def read_ids(store: Store, path: str, sources: Mapping[int, int], hours: Hours) -> Iterator[IdRows]:
     """The events of one file, those appended in one hour together. Raises LakeUnavailable."""
-    with closing(store.open(path)) as file, translated(path):
-        for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(batch_size=PIECE, columns=list(_COLUMNS)):
-            yield from _by_hour(batch, sources, hours)
+    with closing(store.open(path)) as file:
+        try:
+            for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(batch_size=PIECE, columns=list(_COLUMNS)):
+                yield from _by_hour(batch, sources, hours)
+        except (OSError, pa.ArrowException) as exc:
+            raise LakeUnavailable(f"{path}: {type(exc).__name__}: {exc}", path=path) from exc
 
 
 def _by_hour(batch: Any, sources: Mapping[int, int], hours: Hours) -> Iterator[IdRows]:
