@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice, pairwise
+from itertools import islice, pairwise
 from operator import ne
 from typing import Any, Final
 
@@ -60,12 +60,11 @@ class _Columns:
         count = len(messages)
         if list(map(_ERROR, messages)).count(None) != count:
             raise ValueError("errors among the messages")
-        headers: list[Any] = list(map(_HEADERS, messages))
-        names, self.stamps = zip(*chain.from_iterable(headers), strict=True)
+        # one header each, or the unpacking fails; freed at once, so that Python takes the same memory for the next one
+        self.stamps = [stamp if name == STAMP_HEADER else b"" for ((name, stamp),) in map(_HEADERS, messages)]
         self.values: list[Any] = list(map(_VALUE, messages))
-        plain = set(map(len, headers)) == {1} and names.count(STAMP_HEADER) == count and set(map(len, self.stamps)) == {STAMP.size}
-        if not plain or not all(map(len, self.values)):
-            raise ValueError("messages without a stamp, with more, or of no length")
+        if set(map(len, self.stamps)) != {STAMP.size} or not all(map(len, self.values)):
+            raise ValueError("messages without a stamp, or of no length")
         self.topics: list[Any] = list(map(_TOPIC, messages))
         self.partitions = np.fromiter(map(_PARTITION, messages), np.int64, count)
         self.offsets = np.fromiter(map(_OFFSET, messages), np.int64, count)
