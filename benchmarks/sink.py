@@ -1,4 +1,5 @@
-"""The sink alone: a preloaded clean topic to a sealed hour, beside a bare consume loop on the same topic in the same run.
+"""The sink alone, with the columnar and with the row decoder: a preloaded clean topic to a sealed hour. Beside it in the same run: a bare
+consume loop on the same topic (`bare`), and one that also decodes by columns and writes Parquet, without any promise (`loop`).
 
 `python -m benchmarks.sink [--kafka host:port] [--events n]`. Each measurement runs in a process of its own, three rounds, medians.
 CPU is the measured process's own, of all its threads, without start-up.
@@ -20,10 +21,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import fastavro
+import numpy as np
+import pyarrow as pa
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -37,6 +41,7 @@ HOUR_MS = 3_600_000
 PARTITIONS = 4
 SCHEMA_ID = 7
 ROUNDS = 3
+LOOP_EVENTS = 100_000
 PAYLOAD = (
     {"name": "user_id", "type": "string"},
     {"name": "track", "type": "string"},
@@ -49,17 +54,18 @@ PAYLOAD = (
 
 
 def main(kafka: str, events: int = 500_000, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Medians of the bare loop and of the sink: events/s, CPU µs/event, peak RSS in MB, and the ratio of their CPU."""
+    """Medians of the bare loops and of the sink (`sink` by columns, `row` by rows): events/s, CPU µs/event, peak RSS in MB, CPU ratios."""
     event_type = f"bench{secrets.token_hex(3)}.played"
     size = preload(kafka, event_type, events)
     try:
-        runs = [{what: _child(what, kafka, event_type, events) for what in ("bare", "sink")} for _ in range(rounds)]
+        runs = [{what: _child(what, kafka, event_type, events) for what in WORK} for _ in range(rounds)]
     finally:
         AdminClient({"bootstrap.servers": kafka}).delete_topics([clean_topic(event_type)])
     result: dict[str, Any] = {"events": events, "bytes_per_event": size}
-    for what in ("bare", "sink"):
+    for what in WORK:
         result[what] = {key: round(statistics.median(run[what][key] for run in runs), 2) for key in runs[0][what]}
     result["cpu_ratio"] = round(result["sink"]["cpu_us"] / result["bare"]["cpu_us"], 2)
+    result["ratio_to_loop"] = round(result["loop"]["cpu_us"] / result["sink"]["cpu_us"], 2)
     return result
 
 
@@ -186,7 +192,15 @@ def _bare(kafka: str, event_type: str, events: int) -> dict[str, float]:
     return measured
 
 
-def _sink(kafka: str, event_type: str, events: int) -> dict[str, float]:
+def _warm() -> None:
+    """Load what the first decoding loads: start-up is not what is measured."""
+    from sinks.arrow import shape_of
+    from sinks.columnar import ColumnarDecoder
+
+    ColumnarDecoder().columnar(shape_of(catalogue("bench.played").schemas[SCHEMA_ID]))
+
+
+def _sink(kafka: str, event_type: str, events: int, decoder: Literal["row", "columnar"]) -> dict[str, float]:
     from sinks.catalogue import FixedCatalogue
     from sinks.settings import Settings
     from sinks.watermarks import hours
@@ -195,7 +209,10 @@ def _sink(kafka: str, event_type: str, events: int) -> dict[str, float]:
     home = Path(tempfile.mkdtemp(prefix="hourmark-bench-"))
     stop = threading.Event()
     try:
-        settings = Settings(kafka=kafka, lake_url=f"file://{home}/lake", home=home, group=f"bench-{secrets.token_hex(4)}", profile="local")
+        settings = Settings(
+            kafka=kafka, lake_url=f"file://{home}/lake", home=home, group=f"bench-{secrets.token_hex(4)}", profile="local", decoder=decoder
+        )
+        _warm()
         worker = SinkWorker(settings, Seams(catalogue=FixedCatalogue(catalogue(event_type))))
 
         def watch() -> None:
@@ -213,16 +230,60 @@ def _sink(kafka: str, event_type: str, events: int) -> dict[str, float]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def _loop(kafka: str, event_type: str, events: int) -> dict[str, float]:
+    """What remains when nobody promises anything: consume, join, decode by columns, sort, write Parquet. No stamps looked at, no chain."""
+    from sinks.arrow import shape_of
+    from sinks.columnar import ColumnarDecoder, run_of
+    from sinks.decode import STAMPS
+    from sinks.parts import write_sorted
+    from sinks.settings import Settings
+
+    shape = shape_of(catalogue(event_type).schemas[SCHEMA_ID])
+    schema, decoder = pa.schema(list(shape.stored.items())), ColumnarDecoder()
+    _warm()
+    consumer = Consumer(tail_config(Settings(kafka=kafka, lake_url="file:///none")))
+    consumer.assign([TopicPartition(clean_topic(event_type), partition, 0) for partition in range(PARTITIONS)])
+
+    def write(messages: list[Any]) -> None:
+        found = [(message.value(), message.headers()[0][1]) for message in messages if message.value() is not None]
+        run = run_of([value for value, _ in found], np.frombuffer(b"".join(stamp for _, stamp in found), STAMPS))
+        with tempfile.TemporaryFile() as file:
+            write_sorted(decoder.decode(shape, run).tables, schema, file)
+
+    def work() -> None:
+        seen, held = 0, []
+        while seen < events + 2 * PARTITIONS:
+            found = consumer.consume(10_000, 1.0)
+            seen += len(found)
+            held += found
+            if len(held) > LOOP_EVENTS:
+                write(held)
+                held = []
+        write(held)
+
+    measured = _measured(work, events)
+    consumer.close()
+    return measured
+
+
+WORK: dict[str, Callable[[str, str, int], dict[str, float]]] = {
+    "bare": _bare,
+    "loop": _loop,
+    "sink": partial(_sink, decoder="columnar"),
+    "row": partial(_sink, decoder="row"),
+}
+
+
 def _command_line() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kafka", default=os.environ.get("HOURMARK_KAFKA", "127.0.0.1:9092"))
     parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--child", choices=("bare", "sink"), help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=tuple(WORK), help=argparse.SUPPRESS)
     parser.add_argument("--type", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
-        print(json.dumps({"bare": _bare, "sink": _sink}[chosen.child](chosen.kafka, chosen.type, chosen.events)))
+        print(json.dumps(WORK[chosen.child](chosen.kafka, chosen.type, chosen.events)))
     else:
         print(json.dumps(main(chosen.kafka, chosen.events, chosen.rounds), indent=1))
 

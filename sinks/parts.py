@@ -24,7 +24,8 @@ READ_BUFFERS: Final = 32 << 20  # shared by the columns of all parts that are me
 class SortedFile:
     """A Parquet file on its way. Give it rows in their final order, in pieces of any size; `close` it once."""
 
-    def __init__(self, file: IO[bytes], schema: Any) -> None:
+    def __init__(self, file: IO[bytes], schema: Any, lasting: bool = True) -> None:
+        """`lasting` False: it will be read once, whole, and then go; dictionaries and statistics would cost more than they save."""
         self._schema, self.rows = schema, 0
         self._pending: list[Any] = []
         self._pending_rows = 0
@@ -34,8 +35,8 @@ class SortedFile:
             schema,
             compression="zstd",
             compression_level=1,
-            use_dictionary=names,  # type: ignore[arg-type]  # the stubs know only bool; names of columns are documented
-            write_statistics=True,
+            use_dictionary=names if lasting else False,  # type: ignore[arg-type]  # the stubs know only bool; names of columns are documented
+            write_statistics=lasting,
             version="2.6",
             data_page_version="1.0",
         )
@@ -65,8 +66,8 @@ class SortedFile:
 
 
 def write_sorted(tables: list[Any], schema: Any, file: IO[bytes]) -> int:
-    """Write all rows of `tables` (emptied on the way: memory matters) sorted by event time, partition, offset. Returns the rows."""
-    out = SortedFile(file, schema)
+    """Write a part: all rows of `tables` (emptied on the way: memory matters) sorted by event time, partition, offset. Returns the rows."""
+    out = SortedFile(file, schema, lasting=False)
     if tables:
         table = _joined(tables, schema)
         order = sort_order(table)
