@@ -28,6 +28,7 @@ class Addresses:
     receiver: str = ""
     registry: str = ""
     kafka: str = ""
+    redis: str = ""
     lake: str = ""
     write_key: str = ""
     hour_seconds: int = 3600
@@ -67,6 +68,7 @@ _ENVIRONMENT: Mapping[str, str] = {
     "receiver": "HOURMARK_CLIENT_RECEIVER_URL",
     "registry": "HOURMARK_REGISTRY_URL",
     "kafka": "HOURMARK_KAFKA",
+    "redis": "HOURMARK_REDIS_URL",
     "lake": "HOURMARK_LAKE_URL",
     "write_key": "HOURMARK_CLIENT_WRITE_KEY",
     "hour_anchor": "HOURMARK_HOUR_ANCHOR",
