@@ -61,6 +61,7 @@ def environment(settings: StackSettings, memory: Remembered) -> dict[str, str]:
         "HOURMARK_REGISTRY_DATABASE_URL": f"sqlite:///{home / 'registry.db'}",
         "HOURMARK_REGISTRY_LOCAL_WRITE_KEY": memory.write_key,
         "HOURMARK_RECEIVER_LISTEN": f"{HOST}:{ports['receiver']}",
+        "HOURMARK_STREAMS_SHARDS": str(settings.dedup_shards),
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -94,6 +95,8 @@ def programs(settings: StackSettings, memory: Remembered, command_of: Callable[[
         port = memory.ports[f"metrics-{name}"]
         module = "streams" if stage == "dedup" else stage
         own = {"HOURMARK_METRICS_LISTEN": f"{HOST}:{port}", "HOURMARK_NODE": name}
+        if stage == "dedup":
+            own["HOURMARK_STREAMS_SHARD"] = str((int(name.rpartition("-")[2]) - 1) % settings.dedup_shards)
         found.append(Program(name, stage, command_of(module), own, port))
     return found
 

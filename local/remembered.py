@@ -34,6 +34,7 @@ class Remembered:
     own_kafka: bool = True
     own_redis: bool = True
     ports: dict[str, int] = field(default_factory=dict)
+    dedup_shards: int = 1  # to which the groups of the dedup workers were brought last
     told: dict[str, str] = field(default_factory=dict)
 
 

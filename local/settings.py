@@ -30,6 +30,7 @@ class StackSettings(PlatformSettings):
 
     receivers: int = Field(1, ge=1, le=32, description="Receiver processes, all on one port")
     dedup_workers: int = Field(2, ge=1, le=64, description="Dedup worker processes")
+    dedup_shards: int = Field(1, ge=1, le=64, description="Shards of event types, dealt out to the dedup workers in turn")
     sink_workers: int = Field(2, ge=1, le=64, description="Sink worker processes")
     receiver_port: int = Field(0, ge=0, le=65535, description="Port of the receivers; 0: a free one, kept")
     registry_port: int = Field(0, ge=0, le=65535, description="Port of the registry; 0: a free one, kept")
@@ -54,6 +55,8 @@ class StackSettings(PlatformSettings):
             raise ValueError("the native stack is for the profile `local`, not for `production`")
         if self.hour_anchor:
             parse_label(self.hour_anchor)
+        if self.dedup_shards > self.dedup_workers:
+            raise ValueError(f"{self.dedup_shards} shards need as many dedup workers at least, not {self.dedup_workers}")
         return self
 
     def digests(self, environ: Mapping[str, str]) -> dict[str, str]:

@@ -27,7 +27,7 @@ from local.progress import Progress, silent
 from local.remembered import Remembered
 from local.server import bound_to_parent, spawn
 from local.settings import StackSettings
-from local.starting import Starting
+from local.starting import Starting, run_once
 from local.status import ProcessStatus, StackStatus, asked, says_ok
 from local.stopping import end_at_once, signals_as_interrupt, stop_stack, until_stopped
 from local.supervision import Process, Supervisor, configuration, connect, launch
@@ -256,9 +256,17 @@ class Stack:
     def _start(self, supervisor: Supervisor, memory: Remembered, wait: bool, on_progress: Progress) -> None:
         starting = Starting(supervisor, memory, self.log, self.settings.start_seconds, on_progress)
         if wait:
-            starting.in_order()
+            starting.in_order(lambda: self._reshard(memory, on_progress))
         else:
             starting.at_once()
+
+    def _reshard(self, memory: Remembered, on_progress: Progress) -> None:
+        """Another number of shards than last time: what the dedup workers know moves to its new groups before they start."""
+        if memory.dedup_shards != self.settings.dedup_shards:
+            on_progress(f"moving event types from {memory.dedup_shards} dedup shards to {self.settings.dedup_shards}")
+            run_once(self._command_of("streams.reshard"), self._environment(memory), self.log("reshard"))
+            memory.dedup_shards = self.settings.dedup_shards
+            remembered.write(self.home, memory)
 
     def _sweep(self, memory: Remembered, on_progress: Progress) -> None:
         """After a run that was cut short: nothing of it may hold ports or data. Its servers recover by themselves."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,8 +38,11 @@ class Starting:
         for process in self._supervisor.processes():
             self._supervisor.start(process.name)
 
-    def in_order(self) -> None:
-        """Returns when the receiver accepts events and every process runs. Raises StackUnavailable."""
+    def in_order(self, before_workers: Callable[[], None]) -> None:
+        """Returns when the receiver accepts events and every process runs. Raises StackUnavailable.
+
+        `before_workers` is called when the servers and the registry answer, and no worker was started by this call yet.
+        """
         memory = self._memory
         names = [process.name for process in self._supervisor.processes()]
         servers = [name for name in names if name in ("kafka", "valkey")]
@@ -49,6 +53,7 @@ class Starting:
         self._supervisor.start("registry")
         registry = urlsplit(memory.registry).netloc
         self._until(lambda: says_ok(registry, "/healthz"), "registry", memory.registry)
+        before_workers()
         rest = [name for name in names if name not in (*servers, "registry")]
         for name in rest:
             self._supervisor.start(name)
@@ -79,3 +84,12 @@ class Starting:
     def _hint(self, what: str) -> str:
         log = self._log(what)
         return f"see {log}" if log.exists() else f"see {log.parent}"
+
+
+def run_once(command: list[str], environment: Mapping[str, str], log: Path) -> None:
+    """Run a program to its end. Raises StackUnavailable with what it said last."""
+    with log.open("ab") as out:
+        done = subprocess.run(command, env=dict(environment), stdout=out, stderr=out, check=False)
+    if done.returncode:
+        said = "\n".join("  " + line for line in last_lines(log, 12))
+        raise StackUnavailable(f"{' '.join(command[-2:])} failed; the end of {log}:\n{said}")

@@ -43,11 +43,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         assigned = list(consumer.assignment())
         try:
-            committed = await consumer._coordinator.fetch_committed_offsets(assigned)  # one request: offsets with their metadata
+            found = await consumer._coordinator.fetch_committed_offsets(assigned)  # one request: offsets with their metadata
             begins = await consumer.beginning_offsets(assigned) if assigned else {}
             ends = await consumer.end_offsets(assigned) if assigned else {}
         except KafkaError as exc:
             raise BrokerUnavailable(f"reading committed offsets: {exc!r}") from exc
+        # librdkafka, by which offsets are moved, writes metadata with the zero byte that ends a C string
+        committed = {tp: OffsetAndMetadata(known.offset, known.metadata.rstrip("\0")) for tp, known in found.items()}
         await self._refuse_moved(assigned, committed)
         states, reading = {}, {}
         for tp in assigned:
@@ -58,9 +60,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 consumer.seek(tp, reading[ensure_TP(tp)])
         return Ledger(states, reading)
 
-    async def _refuse_moved(self, assigned: Iterable[Any], committed: Mapping[Any, OffsetAndMetadata | None]) -> None:
+    async def _refuse_moved(self, assigned: Iterable[Any], committed: Mapping[Any, OffsetAndMetadata]) -> None:
         """Raises InvariantBroken when another shard's group goes on with one of these partitions."""
-        found = {tp: known.metadata[len(MOVED) :] for tp, known in committed.items() if known and known.metadata.startswith(MOVED)}
+        found = {tp: known.metadata[len(MOVED) :] for tp, known in committed.items() if known.metadata.startswith(MOVED)}
         new = [(tp.topic, tp.partition) for tp in assigned if _is_new(committed.get(tp))]
         app: Any = self.app
         found |= await asyncio.to_thread(app.past_elsewhere, new)
