@@ -6,6 +6,8 @@ It is a beginning only when the index holds no claims and no shard's group has e
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 
 import structlog
 from confluent_kafka.admin import AdminClient
@@ -19,10 +21,15 @@ from .settings import Settings
 
 log = structlog.get_logger()
 
+LOST_S = 5.0
 
-async def open_index(settings: Settings, index: Index) -> None:
-    """Returns with an index that is fit for claims; waits while it does not answer. Raises IndexLost or InvariantBroken."""
-    wait, told = 0.2, False
+
+async def open_index(settings: Settings, index: Index, say: Callable[[str], None] = lambda _reason: None) -> None:
+    """Returns with an index that is fit for claims; waits while it does not answer. Raises IndexLost or InvariantBroken.
+
+    A lost index is looked at for some seconds more (`say` gets the reason), so that no supervisor makes a busy loop of it.
+    """
+    wait, told, until = 0.2, False, float("inf")
     while True:
         try:
             await _open(settings, index)
@@ -31,6 +38,11 @@ async def open_index(settings: Settings, index: Index) -> None:
             if not told:
                 log.warning("waiting for the id index", error=exc.message)
                 told = True
+        except IndexLost as exc:
+            until = min(until, time.monotonic() + LOST_S)
+            if time.monotonic() >= until:
+                raise
+            say(f"{exc.code}: {exc.message}")
         await asyncio.sleep(wait)
         wait = min(wait * 2, 2.0)
 
