@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from hourmark.event import (
+    FLAG_ECHO,
     FLAG_SKEWED,
     FLAG_UNCHECKED,
     ID_END,
@@ -32,7 +33,7 @@ from hourmark.event import (
 )
 from hourmark.hours import Hours
 
-from .index import OWNER_BYTES, RECORD_BYTES, Claims, Owners, id_hasher
+from .index import HOURS_A_DAY, OWNER_BYTES, RECORD_BYTES, Claims, Owners, id_hasher
 
 NOT_FRAMED: Final = "invalid_envelope"
 
@@ -86,13 +87,15 @@ CleanRecord = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 
 
 class Outcome(NamedTuple):
-    """What one slice came to: records for clean in raw order, the refused ones, the state after it, and the sums of the slice."""
+    """What one slice came to: records for clean in raw order, the refused ones, the state after it, and the sums of the slice.
+    `echoes`: how many of the forwarded were settled long ago."""
 
     state: PartitionState
     clean: list[CleanRecord]
     rejected: list[RawRecord]
     total: Tally
     closed_hours: tuple[int, ...]
+    echoes: int = 0
 
 
 def is_claimable(value: bytes | None) -> bool:
@@ -107,8 +110,14 @@ class Deduplicator:
         self._hours, self._secret = hours, secret
         self._hashers: dict[str, Callable[[bytes], bytes]] = {}
 
-    def claims(self, part: Slice) -> Claims:
-        """The claims of a slice: one per claimable record, in offset order."""
+    def claims(self, part: Slice, state: PartitionState | None = None) -> Claims:
+        """The claims of a slice: one per claimable record, in offset order. `state`: before it, as for `decide`.
+
+        A claim's day is that of the hour the record belongs to. So once a partition has closed the last hour of a day and committed that,
+        no record of it is claimed for that day any more, whatever the broker's clock says.
+        """
+        if not part.records:
+            return Claims(0, b"")
         hashed = self._hashers.get(part.event_type)
         if hashed is None:
             hashed = self._hashers[part.event_type] = id_hasher(self._secret, part.event_type)
@@ -118,13 +127,28 @@ class Deduplicator:
             for record in part.records
             if (value := record.value) is not None and len(value) >= ID_END and value[0] == 0  # is_claimable, without the call
         ]
-        return Claims(part.records[-1].timestamp if part.records else 0, b"".join(parts))
+        times, hours = {record.timestamp for record in part.records}, self._hours
+        floor = 0 if state is None or state.closed is None else hours.start_ms(state.closed + 1)
+        low, high = max(min(times), floor), max(*times, floor)  # a valid barrier opens no hour after its own append time
+        one_day = hours.of(low) // HOURS_A_DAY == hours.of(high) // HOURS_A_DAY
+        return Claims(high, b"".join(parts), () if one_day else self._times(part, floor))
+
+    def _times(self, part: Slice, floor: int) -> list[int]:
+        found = []
+        for record in part.records:
+            if is_claimable(record.value):
+                found.append(max(record.timestamp, floor))
+            elif record.value is None and (barrier := read_raw_barrier(record.headers)) is not None:
+                end = self._hours.end_ms(barrier.hour)
+                floor = max(floor, end) if record.timestamp >= end else floor
+        return found
 
     def decide(self, state: PartitionState, part: Slice, owners: Owners, claimed: range, *, unchecked: bool = False) -> Outcome:
         """What the slice comes to after `state`. `owners`: the index's answer to the whole batch; `claimed`: the positions of this
         slice's claims in it. `unchecked`: nothing was claimed in fact; everything is forwarded and flagged."""
         decision = _Decision(self._hours, state, part, unchecked)
-        if len(claimed) != len(part.records) or not decision.run_of_one_hour(owners, claimed):
+        echoes = bool(owners.echoes) and not owners.echoes.isdisjoint(claimed)
+        if echoes or len(claimed) != len(part.records) or not decision.run_of_one_hour(owners, claimed):
             decision.run(owners, claimed.start)
         return decision.outcome()
 
@@ -140,6 +164,7 @@ class _Decision:
         self._clean: list[CleanRecord] = []
         self._rejected: list[RawRecord] = []
         self._closed_hours: list[int] = []
+        self._echoes = 0
 
     def run_of_one_hour(self, owners: Owners, claimed: range) -> bool:
         """`run` at two thirds of its price for the ordinary slice: framed events only, one hour only. False: it is not, nothing is done."""
@@ -184,13 +209,15 @@ class _Decision:
             if position in owners:
                 duplicates += 1
             else:
-                stamp = pack(version, source, partition, record.offset, at, hour, flags)
+                echo = FLAG_ECHO if position in owners.echoes else 0
+                self._echoes += bool(echo)
+                stamp = pack(version, source, partition, record.offset, at, hour, flags | echo)
                 append((record.key, value, [(STAMP_HEADER, stamp)]))
             position += 1
         self._book(hour, flags, consumed, duplicates, rejected)
 
     def outcome(self) -> Outcome:
-        return Outcome(self._state, self._clean, self._rejected, self._total, tuple(self._closed_hours))
+        return Outcome(self._state, self._clean, self._rejected, self._total, tuple(self._closed_hours), self._echoes)
 
     def _hour_at(self, append_ms: int) -> tuple[int, int, int, int]:
         of = self._hours.of(append_ms)

@@ -1,4 +1,5 @@
-"""The seam to the id index: which raw record owns an event id. Implementations: memory (tests), plain (one key per id in Redis).
+"""The seam to the id index: which raw record owns an event id. Implementations: memory (tests), plain (one key per id in
+Redis), compact (days of buckets in Redis).
 
 A claim stores the coordinates of the raw record that made it, and the first claim inside the window stays. So claims are safe to repeat:
 after a time-out, a lost reply or a crash the same record finds itself as the owner and is forwarded again.
@@ -6,25 +7,39 @@ after a time-out, a lost reply or a crash the same record finds itself as the ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple, Protocol
 
 ID_BYTES: Final = 16
 OWNER_BYTES: Final = 8
 RECORD_BYTES: Final = ID_BYTES + OWNER_BYTES
+HOURS_A_DAY: Final = 24
+
+
+SEALED_OWNER: Final = bytes(OWNER_BYTES)  # of an id whose owner's coordinates are not kept any more; no record stands there: source 0
 
 
 class Claims(NamedTuple):
     """Claims of one polled slice, in offset order: concatenated records of 24 bytes, keyed hash of the id (16) and owner (8, packed
-    `Coordinates`). `append_ms`: append time of the newest of them; it names the day of an index that keeps days."""
+    `Coordinates`). `append_ms` names their day, for an index that keeps days: the append time, but not before the hour that is open in
+    their partition. `times`: the same for each record, when they are not all of one day."""
 
     append_ms: int
     records: bytes
+    times: Sequence[int] = ()
 
 
-Owners = Mapping[int, bytes]
-"""Conflicts only: position of the claim in the whole batch → packed coordinates of the other record that owns the id."""
+class Owners(dict[int, bytes]):
+    """Conflicts only: position of the claim in the whole batch → packed coordinates of the other record that owns the id, or SEALED_OWNER.
+
+    `echoes`: positions of claims whose day is sealed, and whose id was found there. The record was settled long ago and is read again; it
+    may be the owner itself, so it is to be forwarded and flagged, and who has seen its coordinates drops it.
+    """
+
+    def __init__(self, conflicts: Mapping[int, bytes] | None = None, echoes: Collection[int] = ()) -> None:
+        super().__init__(conflicts or {})
+        self.echoes = frozenset(echoes)
 
 
 class Index(Protocol):

@@ -45,7 +45,7 @@ class MemoryIndex:
     async def claim(self, batch: Sequence[Claims]) -> Owners:
         if not self._initialised and not self._restoring:
             raise IndexLost("the index in memory is empty")
-        blob, now, conflicts = b"".join(claims.records for claims in batch), self._now(), {}
+        blob, now, conflicts = b"".join(claims.records for claims in batch), self._now(), Owners()
         for position, at in enumerate(range(0, len(blob), RECORD_BYTES)):
             key, owner = blob[at : at + ID_BYTES], blob[at + ID_BYTES : at + RECORD_BYTES]
             known = self._owners.get(key)

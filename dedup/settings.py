@@ -24,14 +24,34 @@ class DedupSettings(PlatformSettings):
     model_config = SettingsConfigDict(env_prefix="HOURMARK_DEDUP_")
 
     redis_url: str = common("redis_url", "redis://127.0.0.1:6379/0", description="Redis >= 7 or Valkey that holds the id index")
-    backend: Literal["plain", "memory"] = _own(
-        "backend", "plain", description="`plain`: one Redis key per id; `memory`: tests only, forgets at exit"
+    backend: Literal["plain", "compact", "memory"] = _own(
+        "backend",
+        "plain",
+        description="`plain`: one Redis key per id; `compact`: days of buckets, a ninth of the memory, also on a cluster; `memory`: tests "
+        "only, forgets at exit",
     )
     window_days: int = _own("window_days", 14, ge=1, le=365, description="Copies that arrive within so many days are removed")
     secret: SecretStr = _own(
         "secret", SecretStr(""), description="Key of the id hashes, the same for all workers, for ever; profile local has a default"
     )
     redis_timeout: float = _own("redis_timeout", 3.0, gt=0, description="Seconds to wait for an answer of the index before trying again")
+
+    reassert_seconds: float = _own(
+        "reassert_seconds", 30.0, ge=0, le=300, description="Claims of so many seconds are kept, and made again when the index failed over; 0: none"
+    )
+    volatile: bool = _own("volatile", False, description="Profile production: accept a Redis that keeps nothing on disk")
+    index_shards: int = _own(
+        "index_shards", 8, ge=1, le=1024, description="`compact`: parts that spread over a cluster's nodes, for ever"
+    )
+    ids_a_day: int = _own(
+        "ids_a_day", 1_000_000, ge=1, description="`compact`: ids a day to begin with; its buckets then follow what really comes"
+    )
+    memory_share: float = _own(
+        "memory_share", 0.9, gt=0, le=1, description="`compact`: share of maxmemory above which the window is shortened, day by day"
+    )
+    least_window_days: int = _own(
+        "least_window_days", 1, ge=1, description="`compact`: days that stay in the window whatever the memory; then claims wait"
+    )
 
     @model_validator(mode="after")
     def _production(self) -> DedupSettings:
@@ -45,6 +65,11 @@ class DedupSettings(PlatformSettings):
     def hash_key(self) -> bytes:
         """The secret as BLAKE2b takes it: at most 64 bytes, never empty."""
         return blake2b((self.secret.get_secret_value() or _LOCAL_SECRET).encode()).digest()
+
+    @property
+    def durable(self) -> bool:
+        """The server must keep its data over a restart."""
+        return self.profile == "production" and not self.volatile
 
     @property
     def claim_seconds(self) -> int:

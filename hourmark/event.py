@@ -36,6 +36,7 @@ ENVELOPE: Final[Sequence[Mapping[str, Any]]] = (
 
 FLAG_SKEWED: Final = 1
 FLAG_UNCHECKED: Final = 2
+FLAG_ECHO: Final = 4  # read again after its day was sealed in the id index: known downstream by its coordinates
 
 
 class Coordinates(NamedTuple):
@@ -61,7 +62,7 @@ STAMP_VERSION: Final = 1
 
 class Stamp(NamedTuple):
     """The `hm` header of a clean record, big endian, 27 bytes: version u8, source u8, raw partition u32, raw offset u64,
-    append time in ms u64, hour i32, flags u8 (1 skewed, 2 unchecked). Hot paths call `STAMP.pack` directly."""
+    append time in ms u64, hour i32, flags u8 (1 skewed, 2 unchecked, 4 echo). Hot paths call `STAMP.pack` directly."""
 
     version: int
     source: int

@@ -24,6 +24,16 @@ BARRIER_FAILURES = Counter("hourmark_dedup_barrier_failures_total", "Barriers th
 REBALANCES = Counter("hourmark_dedup_rebalances_total", "Assignments received")
 PARTITIONS = Gauge("hourmark_dedup_partitions", "Partitions owned")
 OPEN_HOURS = Gauge("hourmark_dedup_open_hours", "Most open hours of any owned partition")
+ECHOES = Counter(
+    "hourmark_dedup_echoes_total", "Events forwarded again after their day was sealed in the id index; sinks know them", ["type"]
+)
+SEALED_DAY = Gauge("hourmark_dedup_index_sealed_day", "Newest day sealed in the compact id index, in days since 1970")
+INDEX_IDS = Gauge("hourmark_dedup_index_ids", "Ids in the compact id index")
+INDEX_BYTES_PER_ID = Gauge("hourmark_dedup_index_bytes_per_id", "Memory used by the servers of the compact id index, per id")
+WINDOW_MISSING_DAYS = Gauge("hourmark_dedup_window_missing_days", "Days by which memory pressure has shortened the window")
+FAILOVERS = Counter("hourmark_dedup_index_failovers_total", "Times that the id index came back as another server, or restarted")
+REASSERTED = Counter("hourmark_dedup_index_reasserted_total", "Claims made again after a failover")
+DOUBLED = Counter("hourmark_dedup_index_doubled_total", "Events that another copy was let through for, as a failover had lost their claims")
 LAG = Gauge("hourmark_dedup_lag_records", "Raw records not yet finished, over all owned partitions")
 
 

@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 2.0
+FRESH_S = 10.0  # an answer of the index is acted upon so long after it was asked
 
 
 class Pipeline:
@@ -85,7 +86,7 @@ class Pipeline:
             if not hold:
                 return False
             if easy:
-                await self._settle(poll, easy, {}, unchecked=True)
+                await self._settle(poll, easy, Owners(), unchecked=True)
             if guarded:
                 self._held.append((poll, guarded))
                 self.pause(self._guarded_topics(), True)
@@ -95,9 +96,13 @@ class Pipeline:
         """False: the index does not answer."""
         started = time.monotonic()
         slices = [self._slice(poll, tp) for tp in parts]
-        batch = [self._deduplicator.claims(part) for part in slices]
+        states = poll.ledger.states
+        batch = [self._deduplicator.claims(part, states.get(tp)) for tp, part in zip(parts, slices, strict=True)]
         try:
             owners = await self._index.claim(batch)
+            while time.monotonic() - started > FRESH_S:  # we were frozen, and the index may be another one since
+                started = time.monotonic()
+                owners = await self._index.claim(batch)
         except IndexUnavailable as exc:
             self._note_away(exc)
             return False
@@ -167,5 +172,7 @@ def _count(slices: Sequence[Slice], outcomes: Sequence[Outcome], unchecked: bool
         total.duplicates += outcome.total.duplicates
         total.rejected += outcome.total.rejected
         total.skewed += outcome.total.skewed
+        if outcome.echoes:
+            meters.ECHOES.labels(part.event_type).inc(outcome.echoes)
     for event_type, total in sums.items():
         meters.count_slice(event_type, total, unchecked)

@@ -15,8 +15,10 @@ from typing import Any, TypeVar
 import structlog
 from confluent_kafka.admin import AdminClient
 
+from dedup.backends import day_sealing
 from dedup.backends import open_index as make_index
 from dedup.index import Index
+from dedup.reassert import Failover, ReassertingIndex
 from hourmark.control import ControlTail
 from hourmark.errors import InvariantBroken, Unavailable
 from hourmark.kafka import client_config, wait_for_topics
@@ -29,6 +31,7 @@ from .app import DedupApp, consumer_of, create_app
 from .barriers import BarrierWriter
 from .beginning import open_index
 from .catalogue import Catalogue
+from .day_seal import DaySealer
 from .emit import Emitter
 from .pipeline import Pipeline
 from .settings import Settings
@@ -46,12 +49,15 @@ class Worker:
 
     def __init__(self, settings: Settings, *, index: Index | None = None) -> None:
         self.settings = settings
-        self.index = index or make_index(settings)
+        memory = index or make_index(settings)
+        self.index = ReassertingIndex(memory, settings.reassert_seconds, _failed_over)
         self.emitter = Emitter(settings)
         self.pipeline = Pipeline(settings, self.index, self.emitter)
         self.barriers = BarrierWriter(settings)
         self.catalogue = Catalogue(settings)
         self.tail = ControlTail(settings, "streams", reports=False)
+        sealing = day_sealing(settings, memory)
+        self.day_sealer = DaySealer(settings, sealing, lambda: self.tail.snapshot) if sealing is not None else None
         self.app: DedupApp | None = None
         self._waiting = "starting"
 
@@ -77,6 +83,9 @@ class Worker:
             return "the id index is away"
         return "rebalancing" if self.app.rebalancing or consumer.ledger is None or consumer.ledger.stale else None
 
+    def _wait_for(self, what: str) -> None:
+        self._waiting = what
+
     async def _prepare(self, stopping: asyncio.Future[None]) -> bool:
         """Kafka, the platform's topics, the catalogue, the index, and at least one event type."""
         self._waiting = "waiting for Kafka and the platform topics"
@@ -84,7 +93,7 @@ class Worker:
         await asyncio.to_thread(wait_for_topics, admin, (CONTROL, REJECTED), stopping.done, log.info)
         self.tail.start()
         self._waiting = "waiting for the id index"
-        await open_index(self.settings, self.index)
+        await open_index(self.settings, self.index, self._wait_for)
         self._waiting = "waiting for the catalogue"
         while not await asyncio.to_thread(self.tail.caught_up.wait, 0.5):
             pass
@@ -108,11 +117,14 @@ class Worker:
 
     async def _work(self, stopping: asyncio.Future[None]) -> None:
         app = self.app = create_app(self.settings, self.pipeline, frozenset(self.catalogue.types))
-        log.info("dedup worker starts", group=self.settings.app_id, topics=len(self.catalogue.types))
+        log.info("dedup worker starts", group=self.settings.group, topics=len(self.catalogue.types))
         tasks = [
             asyncio.create_task(work)
             for work in (self._start(app), self._reconcile(app), self._close_hours(app), self._watch(app), self.pipeline.retry_held())
         ]
+        tasks.append(asyncio.create_task(self.index.watch()))
+        if self.day_sealer is not None:
+            tasks.append(asyncio.create_task(self.day_sealer.run()))
         crashed = asyncio.create_task(app._crashed.wait())
         try:
             ends: set[asyncio.Future[Any]] = {stopping, app.failure, crashed, *tasks}
@@ -207,6 +219,14 @@ class Worker:
         with contextlib.suppress(asyncio.CancelledError):
             await task
         return False
+
+
+def _failed_over(failover: Failover) -> None:
+    meters.FAILOVERS.inc()
+    meters.REASSERTED.inc(failover.asserted)
+    meters.DOUBLED.inc(failover.doubled)
+    say = log.error if failover.doubled else log.warning
+    say("the id index came back as another server, or restarted: the last claims were made again", **failover._asdict())
 
 
 async def main(settings: Settings) -> None:

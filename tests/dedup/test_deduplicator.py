@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dedup.deduplicator import Deduplicator, Outcome, PartitionState, Slice, is_claimable, positions
+from dedup.index import Owners
 from dedup.memory import MemoryIndex
 from hourmark.event import FLAG_SKEWED, FLAG_UNCHECKED, CleanBarrier, Coordinates, unpack_stamp
 from tests.dedup.records import HOURS, START, Model, Record, barrier, event, read_clean, rubbish
@@ -113,7 +114,7 @@ def test_a_barrier_before_the_end_of_its_hour_closes_nothing() -> None:
 
 def test_unchecked_events_are_forwarded_and_say_so() -> None:
     part = slice_of([event(0, START, 1), event(1, START, 1)])
-    outcome = Deduplicator(HOURS, b"key").decide(PartitionState(), part, {}, range(2), unchecked=True)
+    outcome = Deduplicator(HOURS, b"key").decide(PartitionState(), part, Owners(), range(2), unchecked=True)
     assert [unpack_stamp(dict(headers)["hm"]).flags for _, _, headers in outcome.clean] == [FLAG_UNCHECKED] * 2
 
 
@@ -134,5 +135,5 @@ def test_claims_name_the_record_and_hide_the_id() -> None:
 def test_what_is_no_event_is_rejected_and_not_claimed(value: bytes | None) -> None:
     deduplicator, part = Deduplicator(HOURS, b"key"), slice_of([rubbish(0, START, value)])
     assert deduplicator.claims(part).records == b""
-    outcome = deduplicator.decide(PartitionState(), part, {}, range(0))
+    outcome = deduplicator.decide(PartitionState(), part, Owners(), range(0))
     assert (outcome.total.rejected, outcome.clean) == (1, [])
