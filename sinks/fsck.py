@@ -82,21 +82,19 @@ class _TypeCheck:
         self.findings: list[Finding] = []
         self._counts: dict[int, HourCount] = {}
         self._plans: dict[int, Presented] = {}
+        self._newest: dict[int, Presented] = {}
+        self._from = 0  # what hours before the first one checked present counts as presented by the one before it
 
     def run(self, hours: Range) -> None:
         decided = sealed_hours(self._store, self._type)
         chosen = hours.of(decided)
         self._progress(f"{self._type}: commit chains")
-        for hour in [chosen[0] - 1, *chosen] if chosen else []:
-            seal = self._store.read(layout.seal(self._type, hour))
-            try:
-                if seal is not None:
-                    self._plans[hour] = presented(decode(Plan, seal))
-            except msgspec.DecodeError as exc:
-                self._find(label(hour), "seal_unreadable", layout.seal(self._type, hour), str(exc))
+        self._plans = self._presented([chosen[0] - 1, *chosen] if chosen else [])
+        self._newest = self._presented(decided[-1:])
+        self._from = min(self._plans, default=0) if chosen and chosen[0] - 1 in self._plans else 0
         folders = {*self._store.folders(f"{layout.COMMITS}/{self._type}"), *self._store.folders(f"{layout.CHECKPOINTS}/{self._type}")}
         for name in sorted(folders):
-            self._chain(int(name.removeprefix("p")), decided[-1] if decided else None)
+            self._chain(int(name.removeprefix("p")))
         self._order(decided)
         self._strays(decided)
         for hour in chosen:
@@ -107,16 +105,27 @@ class _TypeCheck:
     def _find(self, hour: str, code: str, path: str, detail: str) -> None:
         self.findings.append(Finding(self._type, hour, code, path, detail))
 
+    def _presented(self, hours: Sequence[int]) -> dict[int, Presented]:
+        found = {}
+        for hour in hours:
+            seal = self._store.read(layout.seal(self._type, hour))
+            try:
+                if seal is not None:
+                    found[hour] = presented(decode(Plan, seal))
+            except msgspec.DecodeError:
+                pass  # said when that hour is looked at
+        return found
+
     # -- chains
 
-    def _chain(self, partition: int, sealed: int | None) -> None:
+    def _chain(self, partition: int) -> None:
         where = Partition(self._type, partition)
         barriers: list[CleanBarrier] = []
         for item in walk(self._store, where):
             if isinstance(item, Fault):
                 self._find("", *item)
                 continue
-            self._add(item.entry, sealed)
+            self._add(item.entry)
             barriers += item.entry.barriers
             for one, two in disordered(barriers):
                 self._find(
@@ -124,16 +133,16 @@ class _TypeCheck:
                 )
             barriers = barriers[-1:]
 
-    def _add(self, entry: CommitEntry, sealed: int | None) -> None:
+    def _add(self, entry: CommitEntry) -> None:
         for hour, count in entry.hours.items():
-            goal = goes_into(self._plans, entry.partition, entry.first, hour)
+            goal = goes_into(self._plans, entry.partition, entry.first, max(hour, self._from))
             if goal is not None:
                 total = self._counts.setdefault(goal, HourCount())
                 total.written += count.written
                 total.poisoned += count.poisoned
         for part in entry.parts:
-            late = part.hour in self._plans and goes_into(self._plans, entry.partition, entry.first, part.hour) is None
-            if sealed is None or part.hour > sealed or late:  # parts of sealed hours have done their work and may be swept away
+            # Parts of sealed hours have done their work and may be swept away.
+            if goes_into(self._newest, entry.partition, entry.first, max([part.hour, *self._newest])) is None:
                 self._file(part.hour, part.path, Stored(part.bytes, part.sha256), part.rows)
 
     # -- hours

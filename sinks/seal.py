@@ -8,11 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import msgspec
 import structlog
 
 from hourmark.crashpoints import crashpoint
-from hourmark.errors import ChainConflict, Unavailable
+from hourmark.errors import Unavailable
 from hourmark.hours import Hours, parse_label
 from hourmark.topics import Partition
 
@@ -27,6 +26,7 @@ from .outbox import Outbox
 from .plan import Circumstances, make_plan
 from .publish import Publisher
 from .store import Store
+from .watermarks import decided
 
 log = structlog.get_logger()
 
@@ -207,15 +207,3 @@ class Sealer:
         if not plan.complete:
             telemetry.INCOMPLETE.labels(event_type).inc()
             log.error("the audit of a sealed hour does not balance", event_type=plan.type, hour=plan.hour, faults=plan.audit.faults)
-
-
-def decided(store: Store, event_type: str, hour: int) -> Plan:
-    """The decision about an hour. Raises ChainConflict when it is not there or unreadable: seals are never taken away."""
-    path = layout.seal(event_type, hour)
-    data = store.read(path)
-    try:
-        if data is None:
-            raise ChainConflict(f"{path} has disappeared: a decision about an hour is never taken back", path=path)
-        return decode(Plan, data)
-    except msgspec.DecodeError as exc:
-        raise ChainConflict(f"{path} is no plan: {exc}", path=path) from exc

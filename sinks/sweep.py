@@ -14,9 +14,8 @@ from hourmark.topics import Partition
 from . import layout
 from .commits import CommitChain
 from .manifest import Plan
-from .seal import decided
 from .store import Store
-from .watermarks import watermark
+from .watermarks import decided, watermark
 
 UNNAMED: Final = "unnamed"
 PRESENTED: Final = "presented"

@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
+
+from hourmark.errors import ChainConflict
 from hourmark.hours import label, parse_label
 from hourmark.topics import Partition, is_event_type
 
 from . import layout
 from .books import Books
 from .commits import CommitChain
+from .line import Line
 from .manifest import Manifest, Plan, decode
 from .store import Store
 
@@ -27,6 +31,15 @@ class HourRow(NamedTuple):
     complete: bool | None = None
     sealed_at: str | None = None
     seal_delay: float | None = None
+    forced: str | None = None
+
+
+class Delays(NamedTuple):
+    """From the ends of hours to their seals, in seconds: of the newest hour, and percentiles over some."""
+
+    last: float
+    p50: float
+    p99: float
 
 
 def types(store: Store) -> list[str]:
@@ -71,7 +84,17 @@ def _sealed(hour: int, manifest: Manifest) -> HourRow:
         manifest.complete,
         manifest.sealed_at,
         delay.total_seconds(),
+        manifest.forced.reason if manifest.forced else None,
     )
+
+
+def delays(rows: list[HourRow]) -> Delays | None:
+    """Of the sealed hours among these, oldest first; None when there is none. Percentiles are those of the nearest rank."""
+    found = [row.seal_delay for row in rows if row.seal_delay is not None]
+    if not found:
+        return None
+    ranked = sorted(found)
+    return Delays(found[-1], ranked[-(-len(ranked) // 2) - 1], ranked[-(-len(ranked) * 99 // 100) - 1])
 
 
 def open_hours(store: Store, event_type: str) -> list[HourRow]:
@@ -86,15 +109,27 @@ def open_hours(store: Store, event_type: str) -> list[HourRow]:
 
 def open_books(store: Store, event_type: str) -> list[Books]:
     """The books of every partition since the newest sealed hour."""
-    chain, decided = CommitChain(store), sealed_hours(store, event_type)
-    sealed = decided[-1] if decided else None
-    data = store.read(layout.seal(event_type, sealed)) if sealed is not None else None
-    resume = decode(Plan, data).resume if data is not None else {}
-    books = []
-    for name in store.folders(f"{layout.COMMITS}/{event_type}"):
-        partition = int(name.removeprefix("p"))
-        book = Books(partition, sealed, resume.get(partition))
-        while (found := chain.entry(Partition(event_type, partition), book.next)) is not None:
+    return line_of(store, event_type).in_order()
+
+
+def line_of(store: Store, event_type: str, partitions: int = 0) -> Line:
+    """Where a type stands by the lake alone, as a sealer sees it. `partitions`: at least so many, whether the lake knows them or not."""
+    line, chain, known = Line(event_type), CommitChain(store), sealed_hours(store, event_type)
+    count = max([partitions, *(int(name.removeprefix("p")) + 1 for name in store.folders(f"{layout.COMMITS}/{event_type}"))])
+    line.follow(known[-1] if known else -1, decided(store, event_type, known[-1]) if known else None, count)
+    for number, book in line.books.items():
+        while (found := chain.entry(Partition(event_type, number), book.next)) is not None:
             book.absorb(found[0])
-        books.append(book)
-    return books
+    return line
+
+
+def decided(store: Store, event_type: str, hour: int) -> Plan:
+    """The decision about an hour. Raises ChainConflict when it is not there or unreadable: seals are never taken away."""
+    path = layout.seal(event_type, hour)
+    data = store.read(path)
+    try:
+        if data is None:
+            raise ChainConflict(f"{path} has disappeared: a decision about an hour is never taken back", path=path)
+        return decode(Plan, data)
+    except msgspec.DecodeError as exc:
+        raise ChainConflict(f"{path} is no plan: {exc}", path=path) from exc
