@@ -275,6 +275,6 @@ def _config(settings: Settings, on_error: Callable[[KafkaError], None]) -> dict[
         message_max_bytes=9 * 1024 * 1024,
         queue_buffering_max_messages=10_000_000,  # the budget bounds bytes; a count must never refuse before it
         queue_buffering_max_kbytes=max(1 << 20, settings.inflight_bytes // 256),
-        topic_metadata_refresh_interval_ms=15_000,
+        topic_metadata_refresh_interval_ms=5_000,  # events for a partition that was just added are answered `retry` until then
     )
     return {**config, "error_cb": on_error}

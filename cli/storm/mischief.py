@@ -119,15 +119,14 @@ class Poison:
 
 def _kinds(event: bytes, hour: int) -> list[tuple[str, bytes | None, list[tuple[str, bytes]] | None]]:
     """(what is wrong, value, headers). `early barrier` is no event and no fault: it must be ignored."""
-    fresh = os.urandom(16)
     return [
         ("empty", b"", None),
         ("one byte", b"\0", None),
         ("no frame", b"\1" + os.urandom(40), None),
         ("short", event[:12], None),
-        ("cut off", _with_id(event, fresh)[: ID_END + 3], None),
-        ("trailing bytes", _with_id(event, fresh) + b"\0\1", None),
-        ("unknown schema", frame(999_999) + fresh + event[ID_END:], None),
+        ("cut off", _with_id(event, os.urandom(16))[: ID_END + 3], None),
+        ("trailing bytes", _with_id(event, os.urandom(16)) + b"\0\1", None),
+        ("unknown schema", frame(999_999) + os.urandom(16) + event[ID_END:], None),
         ("null", None, None),
         ("unreadable barrier", None, [("hm-barrier", b'{"hour": "' + label(hour).encode() + b'"}')]),
         ("early barrier", None, [("hm-barrier", msgspec.json.encode({"hour": hour + 500}))]),

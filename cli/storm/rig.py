@@ -77,12 +77,20 @@ class Rig:
         """Empty when every process runs and answers within `seconds`, else what does not."""
         deadline = time.monotonic() + seconds
         while True:
+            self._start_all()
             status = self.stack.status()
             if status.ready and all(p.ready is not False for p in status.processes):
                 return ""
             if time.monotonic() > deadline:
                 return ", ".join(f"{p.name} {p.state}" for p in status.processes if p.state != "running" or p.ready is False) or "servers"
             time.sleep(0.3)
+
+    def _start_all(self) -> None:
+        """One that was told to start while it was still stopping has not."""
+        for process in self._processes():
+            if process.state in ("stopped", "exited", "fatal"):
+                with contextlib.suppress(PlatformError):
+                    self.stack.start(process.name)
 
     def hour_now(self) -> int:
         return self.hours.of(int(time.time() * 1000))

@@ -23,6 +23,8 @@ from .senders import Library, Plain, Sending
 
 TWICE = 0.15  # rounds with two faults
 PAUSE_S = (0.8, 2.4)
+CALM_EVERY = 8
+CALM_MOST_S = 12.0
 STUCK_S = 900.0
 SETTLE_S = 180.0
 SEAL_S = 180.0
@@ -116,6 +118,8 @@ class Storm:
                 said.append(deck.draw().strike(self._rig, self._random))
             self._pause(self._random.uniform(*PAUSE_S))
             self._tell(f"{number:>4}/{self._plan.rounds}", "; ".join(said))
+            if number % CALM_EVERY == 0:
+                self._calm()
         return self._account(self._quiet())
 
     def _pause(self, seconds: float) -> None:
@@ -126,6 +130,13 @@ class Storm:
             for sender in self._senders:
                 if sender.failure is not None:
                     raise sender.failure
+
+    def _calm(self) -> None:
+        """Let some hours be sealed, so that faults meet the sealing too; bounded, for what was struck may not allow it."""
+        names = sorted(self._rig.ledgers)
+        before, end = self._watch.look(names), time.monotonic() + CALM_MOST_S
+        while self._watch.look(names) < before + len(names) and time.monotonic() < end:
+            self._pause(0.5)
 
     def _tell(self, head: str, text: str) -> None:
         from rich.markup import escape

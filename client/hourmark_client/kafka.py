@@ -37,6 +37,7 @@ PRODUCER: Final[Mapping[str, Any]] = {
     "linger.ms": 20,
     "delivery.timeout.ms": 120_000,
     "message.max.bytes": 2 * 1024 * 1024,
+    "topic.metadata.refresh.interval.ms": 5_000,  # partitions added to a type are unknown until then, and their events wait
     # our own buffer bounds memory, so that librdkafka's queue never refuses first
     "queue.buffering.max.messages": 10_000_000,
     "queue.buffering.max.kbytes": 2_147_483_647,
