@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import redis
 
+from dedup.compact import CompactIndex, CompactOptions
 from dedup.index import Claims, Index
 from dedup.memory import MemoryIndex
-from dedup.plain import CANARY, CHUNK, PlainIndex
+from dedup.plain import CHUNK, PlainIndex
 from hourmark.errors import IndexLost, IndexUnavailable, InvariantBroken
 from hourmark.event import Coordinates
+from hourmark.hours import Hours
 from local.ports import free_port
 from local.redis import RedisServer
 from tests.streams.stage import free_database
@@ -35,10 +37,18 @@ def plain(url: str, **changes: Any) -> PlainIndex:
     return PlainIndex(url, **settings)
 
 
+def compact(url: str, **changes: Any) -> CompactIndex:
+    options = {"hash_key": KEY, "window_days": 14, "hours": Hours(), "ids_a_day": 1_000, "timeout": 2.0} | changes
+    return CompactIndex(url, CompactOptions(**options))
+
+
+MAKERS: dict[str, Callable[..., PlainIndex | CompactIndex]] = {"plain": plain, "compact": compact}
 Make = Callable[..., Index]
 
 
-@pytest.fixture(params=["memory", pytest.param("plain", marks=pytest.mark.real)])
+@pytest.fixture(
+    params=["memory", pytest.param("plain", marks=pytest.mark.real), pytest.param("compact", marks=pytest.mark.real)],
+)
 async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     """Makes indexes over one and the same store."""
     made: list[Index] = []
@@ -49,7 +59,7 @@ async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     url, client = free_database(request.getfixturevalue("valkey"))
 
     def new(claim_seconds: int = 1_000) -> Index:
-        made.append(plain(url, claim_seconds=claim_seconds))
+        made.append(plain(url, claim_seconds=claim_seconds) if request.param == "plain" else compact(url))
         return made[-1]
 
     yield new
@@ -95,7 +105,9 @@ async def test_positions_hold_across_many_claims(index: Index) -> None:
     assert found == {number: owner(number) for number in range(0, count, 500)}
 
 
-async def test_a_claim_ends_with_its_window(make: Make) -> None:
+async def test_a_claim_ends_with_its_window(make: Make, request: pytest.FixtureRequest) -> None:
+    if "compact" in request.node.name:
+        pytest.skip("its window is in days, see integration/test_dedup_compact.py")
     short = make(1)
     await short.initialise()
     await short.claim([claims((1, 10))])
@@ -144,78 +156,112 @@ async def test_nobody_claims_while_an_index_is_rebuilt(make: Make, request: pyte
 
 
 @pytest.mark.real
-class TestPlain:
+@pytest.mark.parametrize("kind", ["plain", "compact"])
+class TestServer:
     """What only a server can do to an index."""
 
     @pytest.fixture
-    async def store(self, valkey: str) -> AsyncIterator[tuple[str, redis.Redis]]:
+    async def store(self, valkey: str, kind: str) -> AsyncIterator[tuple[Callable[..., Index], redis.Redis]]:
+        """Makes indexes in one database, and a client of it."""
         url, client = free_database(valkey)
-        yield url, client
+        made: list[Index] = []
+
+        def new(**changes: Any) -> Index:
+            made.append(MAKERS[kind](url, **changes))
+            return made[-1]
+
+        yield new, client
+        for index in made:
+            await index.close()
         client.flushdb()
 
-    async def test_scripts_are_loaded_again(self, store: tuple[str, redis.Redis]) -> None:
-        url, client = store
-        index = plain(url)
+    async def test_scripts_are_loaded_again(self, store: tuple[Callable[..., Index], redis.Redis]) -> None:
+        new, client = store
+        index = new()
         await index.initialise()
         await index.claim([claims((1, 10))])
         client.script_flush()
         assert await index.claim([claims((1, 11))]) == {0: owner(10)}
-        await index.close()
 
-    async def test_a_lost_memory_is_noticed_at_the_next_claim(self, store: tuple[str, redis.Redis]) -> None:
-        url, client = store
-        index = plain(url)
+    async def test_a_lost_memory_is_noticed_at_the_next_claim(self, store: tuple[Callable[..., Index], redis.Redis]) -> None:
+        new, client = store
+        index = new()
         await index.initialise()
         await index.claim([claims((1, 10))])
         client.flushdb()
-        with pytest.raises(IndexLost, match="canary"):
-            await index.claim([claims((1, 10))])
-        with pytest.raises(IndexLost):
-            await index.open()
-        await index.close()
+        for attempt in (index.claim([claims((1, 10))]), index.open(), index.memory()):
+            with pytest.raises(IndexLost, match="canary"):
+                await attempt
 
-    async def test_claims_without_canary_are_no_beginning(self, store: tuple[str, redis.Redis]) -> None:
-        url, client = store
-        index = plain(url)
+    async def test_claims_without_canary_are_no_beginning(self, store: tuple[Callable[..., Index], redis.Redis], kind: str) -> None:
+        new, client = store
+        index = new()
         await index.initialise()
         await index.claim([claims((1, 10))])
-        client.delete(CANARY)
+        client.delete("hm:canary", *(f"{{{shard}}}{name}" for shard in range(8) for name in "im"))
         with pytest.raises(IndexLost, match="without a canary"):
             await index.initialise()
-        await index.close()
+        with pytest.raises(IndexLost, match="canary"):
+            await index.claim([claims((2, 11))])
 
     @pytest.mark.parametrize("changes", [{"window_days": 7}, {"hash_key": b"other"}])
-    async def test_other_settings_than_the_first_are_refused(self, store: tuple[str, redis.Redis], changes: dict[str, Any]) -> None:
-        first, second = plain(store[0]), plain(store[0], **changes)
+    async def test_other_settings_than_the_first_are_refused(
+        self, store: tuple[Callable[..., Index], redis.Redis], changes: dict[str, Any]
+    ) -> None:
+        new, _ = store
+        first, second = new(), new(**changes)
         await first.initialise()
         for attempt in (second.open, second.initialise):
             with pytest.raises(InvariantBroken, match="other settings"):
                 await attempt()
-        await first.close()
-        await second.close()
 
-    async def test_a_server_that_evicts_is_refused(self, store: tuple[str, redis.Redis]) -> None:
-        url, client = store
-        index = plain(url)
+    @pytest.mark.parametrize(
+        ("setting", "value", "said"), [("maxmemory-policy", "allkeys-lru", "noeviction"), ("hash-max-listpack-entries", "128", "512")]
+    )
+    async def test_a_server_that_is_unfit_is_refused(
+        self, valkey_server: RedisServer, kind: str, setting: str, value: str, said: str
+    ) -> None:
+        if (kind, said) == ("plain", "512"):
+            pytest.skip("the plain index has no hashes")
+        url, client = free_database(valkey_server.url)
+        index = MAKERS[kind](url)
         await index.initialise()
-        client.config_set("maxmemory-policy", "allkeys-lru")
+        before = client.config_get(setting)[setting]
+        client.config_set(setting, value)
         try:
-            with pytest.raises(InvariantBroken, match="noeviction"):
+            with pytest.raises(InvariantBroken, match=said):
                 await index.open()
         finally:
-            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set(setting, before)
+        await index.open()
         await index.close()
+        client.flushdb()
 
-    async def test_nobody_there(self) -> None:
-        index = plain(f"redis://127.0.0.1:{free_port()}/0")
-        for attempt in (index.open(), index.initialise(), index.claim([claims((1, 10))])):
+    async def test_a_server_that_keeps_nothing_is_refused_when_it_matters(self, valkey_server: RedisServer, kind: str) -> None:
+        url, client = free_database(valkey_server.url)
+        strict, easy = MAKERS[kind](url, durable=True), MAKERS[kind](url)
+        await strict.initialise()
+        client.config_set("appendonly", "no")
+        try:
+            with pytest.raises(InvariantBroken, match="keeps nothing on disk"):
+                await strict.open()
+            await easy.open()
+        finally:
+            client.config_set("appendonly", "yes")
+        await strict.close()
+        await easy.close()
+        client.flushdb()
+
+    async def test_nobody_there(self, kind: str) -> None:
+        index = MAKERS[kind](f"redis://127.0.0.1:{free_port()}/0")
+        for attempt in (index.open(), index.initialise(), index.claim([claims((1, 10))]), index.memory()):
             with pytest.raises(IndexUnavailable):
                 await attempt
         await index.close()
 
-    async def test_a_restart_keeps_the_claims(self, valkey_server: RedisServer) -> None:
+    async def test_a_restart_keeps_the_claims(self, valkey_server: RedisServer, kind: str) -> None:
         url, client = free_database(valkey_server.url)
-        index = plain(url)
+        index = MAKERS[kind](url)
         await index.initialise()
         await index.claim([claims((1, 10))])
         valkey_server.stop()
