@@ -145,7 +145,7 @@ class ReassertingIndex:
             ours = self._rivals.pop(blob[at : at + RECORD_BYTES], None)
             if ours is not None:
                 found.setdefault(position, ours)
-        return found
+        return Owners(found, owners.echoes)
 
     def _tell(self) -> None:
         if self._asserted is not None:
@@ -158,17 +158,17 @@ class ReassertingIndex:
         self._forget_old()
         if not self._seconds:
             return
-        first, now, refused = 0, self._now(), deque(sorted(owners))
+        first, now, refused = 0, self._now(), deque(sorted({*owners, *owners.echoes}))
         for claims in batch:
             after = first + len(claims.records) // RECORD_BYTES
             here = []
             while refused and refused[0] < after:
                 here.append(refused.popleft() - first)
             first = after
-            ours = _without(claims.records, here)
-            if ours:
-                self._kept.append(_Kept(now, Claims(claims.append_ms, ours)))
-                self._kept_bytes += len(ours)
+            ours = _without(claims, here)
+            if ours.records:
+                self._kept.append(_Kept(now, ours))
+                self._kept_bytes += len(ours.records)
 
     def _forget_old(self) -> None:
         oldest = self._now() - self._seconds
@@ -176,13 +176,13 @@ class ReassertingIndex:
             self._kept_bytes -= len(self._kept.popleft().claims.records)
 
 
-def _without(records: bytes, positions: Sequence[int]) -> bytes:
-    """The records but those at these positions, which are in order."""
+def _without(claims: Claims, positions: Sequence[int]) -> Claims:
+    """The claims but those at these positions, which are in order."""
     if not positions:
-        return records
-    parts, start = [], 0
+        return claims
+    parts, start, refused = [], 0, set(positions)
     for position in positions:
-        parts.append(records[start : position * RECORD_BYTES])
+        parts.append(claims.records[start : position * RECORD_BYTES])
         start = (position + 1) * RECORD_BYTES
-    parts.append(records[start:])
-    return b"".join(parts)
+    parts.append(claims.records[start:])
+    return Claims(claims.append_ms, b"".join(parts), [at for place, at in enumerate(claims.times) if place not in refused])
