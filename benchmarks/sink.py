@@ -202,6 +202,7 @@ def _warm() -> None:
 
 def _sink(kafka: str, event_type: str, events: int, decoder: Literal["row", "columnar"]) -> dict[str, float]:
     from sinks.catalogue import FixedCatalogue
+    from sinks.memory import settle
     from sinks.settings import Settings
     from sinks.watermarks import hours
     from sinks.worker import Seams, SinkWorker
@@ -214,6 +215,7 @@ def _sink(kafka: str, event_type: str, events: int, decoder: Literal["row", "col
         )
         _warm()
         worker = SinkWorker(settings, Seams(catalogue=FixedCatalogue(catalogue(event_type))))
+        settle()
 
         def watch() -> None:
             while not any(row.state == "sealed" for row in hours(worker.store, event_type)):

@@ -3,12 +3,15 @@
 from hourmark.runtime import StopSignal, run
 from hourmark.settings import load
 
+from .memory import settle
 from .settings import Settings
 from .worker import SinkWorker
 
 
 def main(settings: Settings) -> None:
-    SinkWorker(settings).run(StopSignal().install())
+    worker = SinkWorker(settings)
+    settle()
+    worker.run(StopSignal().install())
 
 
 if __name__ == "__main__":

@@ -245,7 +245,7 @@ class HourSchema:
         names = self._names[schema_id]
         have = {names.get(name, name): table.column(name) for name in table.column_names}
         columns = [
-            have[field.name].cast(field.type) if field.name in have else self._absent(field, table.num_rows) for field in self.schema
+            _cast(have[field.name], field.type) if field.name in have else self._absent(field, table.num_rows) for field in self.schema
         ]
         return pa.Table.from_arrays(columns, schema=self.schema)
 
@@ -257,6 +257,10 @@ class HourSchema:
             except (pa.ArrowException, TypeError):
                 pass  # a default of a type that has no plain literal (decimal, fixed): null says "was not sent" as well
         return pa.nulls(rows, field.type)
+
+
+def _cast(column: Any, kind: Any) -> Any:
+    return column if column.type == kind else column.cast(kind)
 
 
 def join(a: Any, b: Any) -> Any:

@@ -28,6 +28,7 @@ _PASSING: Final = {
 }
 _LOST: Final = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}
 
+ODD_AMONG: Final = 64  # messages that are read one by one when one of them is no event
 FEW: Final = 8  # so many messages of one partition are not worth numpy's overhead
 # one C call a message, without a frame
 _ERROR: Final[Any] = Message.error
@@ -83,13 +84,24 @@ class Intake:
         self._batches = batches
 
     def take(self, messages: Sequence[Message]) -> set[Partition]:
-        """Almost all polls hold nothing but events: these are taken by columns, the others message by message."""
+        """Events are taken by columns; where something else stands among them it is found by halves, and read message by message."""
         gaps: set[Partition] = set()
+        self._take(messages, gaps)
+        return gaps
+
+    def _take(self, messages: Sequence[Message], gaps: set[Partition]) -> None:
+        count = len(messages)
         try:
-            columns = _Columns(messages)
+            columns = None if count < FEW else _Columns(messages)
         except (TypeError, ValueError):
+            if count > ODD_AMONG:
+                self._take(messages[: count // 2], gaps)
+                self._take(messages[count // 2 :], gaps)
+                return
+            columns = None
+        if columns is None:
             self._one_by_one(messages, gaps)
-            return gaps
+            return
         for low, high in columns.runs():
             buffer = self._batches.get(Partition(event_type_of(columns.topics[low]), int(columns.partitions[low])))
             if buffer is None:
@@ -98,7 +110,6 @@ class Intake:
                 self._one_by_one(messages[low:high], gaps)
             else:
                 buffer.add(columns.values[low:high], columns.stamps[low:high])
-        return gaps
 
     def _one_by_one(self, messages: Sequence[Message], gaps: set[Partition]) -> None:
         lanes: dict[tuple[str, int], _Lane] = {}

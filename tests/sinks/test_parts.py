@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sinks.parts
-from sinks.parts import leaves, merge_sorted, sort_order, write_sorted
+from sinks.parts import HELD, SortedFile, leaves, merge_sorted, read_pieces, sort_order, write_sorted
 
 SCHEMA = pa.schema(
     [
@@ -60,11 +61,25 @@ def test_a_file_without_rows_can_be_read() -> None:
     assert pa.parquet.read_table(io.BytesIO(out.getvalue())).schema.equals(SCHEMA)
 
 
-def test_dictionary_is_off_for_ids_only() -> None:
+def test_no_dictionary_where_no_value_comes_twice() -> None:
     out = io.BytesIO()
-    write_sorted([table([1, 2, 3], 0)], SCHEMA, out)
+    file = SortedFile(out, SCHEMA)
+    file.append(table([1, 2, 3], 0))
+    file.close()
     group = pa.parquet.ParquetFile(io.BytesIO(out.getvalue())).metadata.row_group(0)
     by_path = {group.column(n).path_in_schema: group.column(n) for n in range(group.num_columns)}
-    assert {path for path, column in by_path.items() if not column.has_dictionary_page} == {"_event_id"}
+    assert {path for path, column in by_path.items() if not column.has_dictionary_page} == {"_event_id", "_event_time", "_raw_offset"}
+    assert "DELTA_BINARY_PACKED" in by_path["_event_time"].encodings
     assert {column.compression for column in by_path.values()} == {"ZSTD"}
     assert set(by_path) == {path for field in SCHEMA for path in leaves(field.name, field.type)}
+
+
+@pytest.mark.parametrize(("rows", "size", "among"), [(20_000, 10, 1), (2000, 50_000, 3), (0, 0, 1)])
+def test_pieces_of_large_events_are_short(rows: int, size: int, among: int) -> None:
+    """Whatever an event weighs, what is held of all parts together is bounded."""
+    out = io.BytesIO()
+    texts = pa.array([f"{number:0{size}d}" for number in range(rows)], pa.string())
+    pq.write_table(pa.table({"text": texts}), out, use_dictionary=False)
+    found = list(read_pieces(out, among))
+    assert sum(piece.num_rows for piece in found) == rows
+    assert all(piece.nbytes * among < 2 * HELD for piece in found)
