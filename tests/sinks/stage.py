@@ -54,6 +54,7 @@ class Stage:
         self.type = f"t{secrets.token_hex(4)}.{prefix or 'thing'}"
         self.topic = clean_topic(self.type)
         self.lake = home / "lake"
+        self.lake_url, self.lake_options = f"file://{self.lake}", dict[str, str]()  # a test may say another one before it starts workers
         self.group = f"test-{secrets.token_hex(4)}"
         self._producer = Producer({"bootstrap.servers": kafka, "acks": "all", "enable.idempotence": True, "linger.ms": 5})
         admin = AdminClient({"bootstrap.servers": kafka})
@@ -82,7 +83,8 @@ class Stage:
     def settings(self, **extra: Any) -> Settings:
         return Settings(
             kafka=self.kafka,
-            lake_url=f"file://{self.lake}",
+            lake_url=self.lake_url,
+            lake_options=self.lake_options,
             home=self.home,
             group=self.group,
             session_timeout_ms=3000,
@@ -122,7 +124,8 @@ class Stage:
         catalogue.write_bytes(snapshot_bytes(snapshot_of(*entries)))
         settings = {
             "kafka": self.kafka,
-            "lake_url": f"file://{self.lake}",
+            "lake_url": self.lake_url,
+            "lake_options": self.lake_options,
             "home": str(self.home),
             "group": self.group,
             "session_timeout_ms": 1500,
@@ -142,27 +145,34 @@ class Stage:
     def folder(self, hour: int) -> Path:
         return self.lake / layout.hour_folder(self.type, hour)
 
+    def read_file(self, hour: int, name: str) -> bytes | None:
+        return store_of(self).read(f"{layout.hour_folder(self.type, hour)}/{name}")
+
     def sealed(self, hour: int) -> bool:
-        return (self.folder(hour) / layout.SUCCESS).exists()
+        return self.read_file(hour, layout.SUCCESS) is not None
 
     def wait_sealed(self, *hours: int, deadline: float = DEADLINE_S) -> None:
         for hour in hours:
             eventually(lambda hour=hour: self.sealed(hour), f"hour {hour} of {self.type} to be sealed", deadline)
 
     def manifest(self, hour: int) -> Manifest:
-        return decode(Manifest, (self.folder(hour) / layout.MANIFEST).read_bytes())
+        data = self.read_file(hour, layout.MANIFEST)
+        assert data is not None
+        return decode(Manifest, data)
 
     def table(self, hour: int) -> Any:
         """All rows of an hour, through its manifest."""
         import pyarrow as pa
 
-        return pa.concat_tables([pq.ParquetFile(self.folder(hour) / file.name).read() for file in self.manifest(hour).files])
+        files = [pa.BufferReader(self.read_file(hour, file.name)) for file in self.manifest(hour).files]
+        return pa.concat_tables([pq.ParquetFile(file).read() for file in files])
 
     def ids(self, hour: int) -> Counter[str]:
         return Counter(self.table(hour).column("_event_id").to_pylist())
 
     def files(self, hour: int) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in sorted(self.folder(hour).iterdir())}
+        names = store_of(self).names(layout.hour_folder(self.type, hour))
+        return {name: data for name in names if (data := self.read_file(hour, name)) is not None}
 
     def read(self, topic: str, found: Callable[[list[Any]], bool]) -> list[Any]:
         """Messages of a platform topic from its start, until `found` says enough (or the deadline passes)."""
@@ -180,4 +190,4 @@ class Stage:
 
 
 def store_of(stage: Stage) -> Any:
-    return open_store(f"file://{stage.lake}")
+    return open_store(stage.lake_url, stage.lake_options)

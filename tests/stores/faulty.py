@@ -19,7 +19,7 @@ from yarl import URL
 
 _S3_NAMES = {"x-goog-copy-source": "x-amz-copy-source"}  # Google's XML interface is S3's, with names of its own
 _SOMEBODY = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=0"}
-SLOW_DOWN = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>'
+CODES = {"403": "AccessDenied", "409": "ConditionalRequestConflict", "501": "NotImplemented", "503": "SlowDown"}
 
 Faults = Callable[[web.Request], str]
 
@@ -43,7 +43,7 @@ class FaultyStore:
     """
 
     def __init__(self, behind: str) -> None:
-        self._behind = behind
+        self.behind = behind
         self.url = ""
         self.faults: Faults = none
         self.seen: Counter[str] = Counter()
@@ -57,9 +57,8 @@ class FaultyStore:
             return self._cut(request)
         if kind in ("500", "501", "503", "403", "409"):
             await request.read()
-            texts = {"503": SLOW_DOWN, "403": "<Error><Code>AccessDenied</Code></Error>", "501": "<Error><Code>NotImplemented</Code></Error>"}
-            return web.Response(status=int(kind), text=texts.get(kind, ""))
-        headers = {_S3_NAMES.get(name.lower(), name): value for name, value in request.headers.items() if name.lower() != "host"}
+            return web.Response(status=int(kind), text=f"<Error><Code>{CODES.get(kind, 'InternalError')}</Code></Error>")
+        headers = {_S3_NAMES.get(name.lower(), name): value for name, value in request.headers.items() if name != "Host"}
         if request.headers.get("x-goog-if-generation-match") == "0":
             headers["If-None-Match"] = "*"
         condition = headers.get("If-None-Match")
@@ -89,7 +88,7 @@ class FaultyStore:
             return web.Response(status=reply.status, body=found, headers=kept)
 
     def _target(self, request: web.Request) -> URL:
-        return URL(self._behind + request.raw_path, encoded=True)
+        return URL(self.behind + request.raw_path, encoded=True)
 
     def _cut(self, request: web.Request) -> web.StreamResponse:
         if request.transport is not None:
