@@ -20,6 +20,7 @@ from hourmark.errors import BrokerUnavailable, InvariantBroken, OffsetLost
 
 from .groups import MOVED
 from .ledger import Ledger, Progress
+from .pace import Pace
 from .state import METADATA_MAX, decode_state, encode_state
 
 
@@ -27,12 +28,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Adds `rewind` and `commit_progress`, and remembers the assignment (stock rebuilds it for every partition of a commit)."""
 
     _memo: tuple[Any, set[TP]] = (None, set())
+    _pace: Pace | None = None
 
     def assignment(self) -> set[TP]:
         raw = self._ensure_consumer().assignment()
         if self._memo[0] is not raw:
             self._memo = (raw, {ensure_TP(tp) for tp in raw})
         return self._memo[1]
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
+        records = await super()._fetch_records(consumer, *args, **kwargs)
+        self._pace = self._pace or Pace()
+        self._pace.looked(consumer._fetcher, len(self.assignment()), bool(records))
+        return records
 
     async def rewind(self) -> Ledger:
         """Seek every assigned partition to its committed offset and read the state there. Raises OffsetLost, BrokerUnavailable."""

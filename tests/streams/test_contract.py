@@ -30,7 +30,7 @@ CONTRACT = {
         "subscribe",
         "verify_all_partitions_active",
     ),
-    driver.AIOKafkaConsumerThread: ("_ensure_consumer", "assignment", "call_thread"),
+    driver.AIOKafkaConsumerThread: ("_ensure_consumer", "_fetch_records", "assignment", "call_thread"),
     driver.Transport: ("Conductor", "Consumer"),
     Conductor: ("_flag_changes", "_resubscribe_sleep_lock_seconds"),
     Fetcher: ("_fetcher",),
@@ -54,6 +54,14 @@ def test_faust_rewinds_and_commits_through_what_we_override() -> None:
     from faust.tables.recovery import Recovery
 
     assert "perform_seek" in inspect.getsource(Recovery)
+
+
+def test_the_fetcher_says_in_each_request_what_the_pace_sets() -> None:
+    from aiokafka.consumer.fetcher import Fetcher as KafkaFetcher
+
+    source = inspect.getsource(KafkaFetcher._get_actions_per_node)
+    assert "self._fetch_max_wait_ms" in source
+    assert "self._fetch_min_bytes" in source
 
 
 def test_state_that_we_read_is_set_at_the_start() -> None:
