@@ -18,7 +18,7 @@ from dedup.settings import DedupSettings
 from hourmark.errors import IndexLost, IndexUnavailable, InvariantBroken
 from hourmark.kafka import client_config
 from streams.groups import groups_of
-from streams.reshard import refuse_running
+from streams.reshard import WorkersRun, refuse_running
 from streams.settings import Settings
 
 from .addresses import Addresses, home, stack_file
@@ -28,6 +28,7 @@ from .index_sources import CleanSource, Counter, LakeSource
 
 # What a worker had written when it was killed may reach the log so much later.
 SETTLE_S: Final = 2.0
+SESSION_S: Final = 12.0
 
 
 class Rebuilt(NamedTuple):
@@ -68,6 +69,7 @@ class IndexRebuild:
     def __init__(self, at: Addresses, settings: DedupSettings, *, again: bool, on_trouble: Callable[[str], None]) -> None:
         """`again`: the index is healthy, and what it may lack is put in while workers run."""
         self._at, self._settings, self._again = at, settings, again
+        self._on_trouble = on_trouble
         self._index: Index = open_index(settings)
         self._file = ProgressFile(settings.home / ("fill-index.json" if again else "rebuild-index.json"))
         self._base = os.environ.get("HOURMARK_STREAMS_APP_ID") or str(Settings.model_fields["app_id"].default)
@@ -96,7 +98,7 @@ class IndexRebuild:
             if self._again:
                 self._file.remove()
             else:
-                await asyncio.to_thread(self._refuse_workers)
+                await self._refuse_workers()
                 await self.rebuild.finish()
             seconds = time.monotonic() - began
             return Rebuilt(progress.restored, progress.known, self.before, seconds, self.counter.gone, clean.lost)
@@ -122,12 +124,22 @@ class IndexRebuild:
         except IndexLost:
             if self._again:
                 raise
-            await asyncio.to_thread(self._refuse_workers)
+            await self._refuse_workers()
             await self._index.restore()
         except (IndexUnavailable, InvariantBroken) as exc:
             raise type(exc)(exc.message, where=self._at.redis) from exc
 
-    def _refuse_workers(self) -> None:
-        """A worker with claims of the lost index in its hands would double what it writes behind our back."""
+    async def _refuse_workers(self) -> None:
+        """A worker with claims of the lost index in its hands would double what it writes behind our back. One that has just been stopped
+        or killed is waited for."""
         admin = AdminClient(client_config(self._settings))
-        refuse_running(admin, groups_of(admin, self._base))
+        deadline = time.monotonic() + SESSION_S
+        while True:
+            try:
+                await asyncio.to_thread(lambda: refuse_running(admin, groups_of(admin, self._base)))
+                return
+            except WorkersRun as exc:
+                if time.monotonic() > deadline:
+                    raise
+                self._on_trouble(exc.message)
+            await asyncio.sleep(1.0)
