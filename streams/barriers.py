@@ -68,8 +68,9 @@ class BarrierWriter:
     async def close_hours(self, owned: Iterable[TP], states: Mapping[TP, PartitionState]) -> None:
         """Write a barrier wherever the newest closable hour is not closed yet. Never raises for the brokers: the next call tries again."""
         hour, owned = self.closable(), set(owned)
-        self._written = {tp: written for tp, written in self._written.items() if tp in owned}
-        due = [tp for tp in sorted(owned) if self._known(tp, states) < hour]
+        if not self._written.keys() <= owned:
+            self._written = {tp: written for tp, written in self._written.items() if tp in owned}
+        due = sorted(tp for tp in owned if self._known(tp, states) < hour)
         if not due:
             return
         failed = [exc for exc in await asyncio.gather(*(self._write(tp, hour) for tp in due), return_exceptions=True) if exc is not None]

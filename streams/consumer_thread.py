@@ -23,6 +23,8 @@ from .ledger import Ledger, Progress
 from .pace import Pace
 from .state import METADATA_MAX, decode_state, encode_state
 
+METADATA_MS, METADATA_PER_PARTITION_MS = 1_000, 5  # see create_app for what needs it so often
+
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Adds `rewind` and `commit_progress`, and remembers the assignment (stock rebuilds it for every partition of a commit)."""
@@ -66,6 +68,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         for tp in assigned:
             if tp in consumer.assignment():  # else it was revoked meanwhile
                 consumer.seek(tp, reading[ensure_TP(tp)])
+        # Reading the metadata of 600 topics costs 14 ms, each time.
+        consumer._client._metadata_max_age_ms = max(METADATA_MS, METADATA_PER_PARTITION_MS * len(assigned))
         return Ledger(states, reading)
 
     async def _refuse_moved(self, assigned: Iterable[Any], committed: Mapping[Any, OffsetAndMetadata]) -> None:

@@ -64,6 +64,12 @@ def test_the_fetcher_says_in_each_request_what_the_pace_sets() -> None:
     assert "self._fetch_min_bytes" in source
 
 
+def test_metadata_are_renewed_as_often_as_we_say() -> None:
+    from aiokafka.client import AIOKafkaClient
+
+    assert "timeout=self._metadata_max_age_ms" in inspect.getsource(AIOKafkaClient._md_synchronizer)
+
+
 def test_state_that_we_read_is_set_at_the_start() -> None:
     source = inspect.getsource(Consumer)
     for name in ("_unacked_messages", "flow_active", "suspend_flow"):
