@@ -12,7 +12,7 @@ import typer
 from hourmark import __version__
 from hourmark.errors import PlatformError, SettingsError
 
-from . import bench, dedup, demo, events, fsck, lake, send, stack, storm, tail
+from . import bench, dedup, demo, events, fsck, lake, sealing, send, stack, storm, tail
 from .failures import UNREACHABLE, exit_code, lines
 
 app = typer.Typer(
@@ -39,7 +39,7 @@ def root(
     """Events in; complete, duplicate-free, immutable hours out."""
 
 
-for module in (stack, demo, events, send, tail, lake, fsck, dedup, bench, storm):
+for module in (stack, demo, events, send, tail, lake, sealing, fsck, dedup, bench, storm):
     module.register(app)
 
 

@@ -1,25 +1,33 @@
-"""What `hours` and `status` show of an event type: its sealed hours, and those that have begun and are not sealed yet."""
+"""What `hours` and `status` show of an event type: its sealed hours, those that have begun and are not sealed yet, and what blocks them."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hourmark.errors import SettingsError
+from hourmark.errors import SettingsError, Unavailable
 from hourmark.hours import label, parse_folder
+from sinks.blocking import Block, Flow, Situation, blocks
 from sinks.lake import open_store
 from sinks.store import Store
+from sinks.watermarks import Delays, delays, line_of, types, watermark
 from sinks.watermarks import hours as known_hours
-from sinks.watermarks import types, watermark
 
 from .addresses import Addresses
 from .failures import Unreachable, WrongInput, did_you_mean
 
+RECENT = 48  # hours whose seal delays are looked at
+AHEAD = 24  # open hours that are explained
+
 
 class HourRow(NamedTuple):
-    """One hour. `rows` of an open one: those written so far; the rest is None until the seal, `delay_seconds` after the hour's end."""
+    """One hour. `rows` of an open one: those written so far; the rest is None until the seal, `delay_seconds` after the hour's end.
+
+    `forced`: why it was sealed by force. `blocked_by`: what keeps an open one from being sealed.
+    """
 
     hour: str
     state: str
@@ -28,14 +36,79 @@ class HourRow(NamedTuple):
     skewed: int | None = None
     delay_seconds: float | None = None
     complete: bool | None = None
+    forced: str | None = None
+    blocked_by: tuple[Block, ...] = ()
 
     @property
     def delay_text(self) -> str:
-        return "-" if self.delay_seconds is None else f"{self.delay_seconds:.1f} s"
+        return seconds(self.delay_seconds)
 
     @property
     def audit(self) -> str:
+        if self.forced is not None:
+            return "FORCED"
         return "-" if self.complete is None else "equal" if self.complete else "NOT EQUAL"
+
+    def as_json(self) -> dict[str, Any]:
+        return self._asdict() | {"blocked_by": [block._asdict() for block in self.blocked_by]}
+
+
+class Progress(NamedTuple):
+    """How far one event type is. `watermark`: hour number of the newest sealed hour. `blocked`: of the next hour, once it is over."""
+
+    type: str
+    watermark: int | None
+    delays: Delays | None
+    open_hours: int
+    blocked: tuple[Block, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "watermark": None if self.watermark is None else label(self.watermark + 1),
+            "open_hours": self.open_hours,
+            "seal_delay_seconds": None if self.delays is None else self.delays._asdict(),
+            "blocked_by": [block._asdict() for block in self.blocked],
+        }
+
+
+def seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"
+
+
+def words(found: Iterable[Block], at_most: int = 3) -> str:
+    """`p3: dedup has 12 raw records before it; …` on one line."""
+    said = [block.detail if block.partition is None else f"p{block.partition}: {block.detail}" for block in found]
+    return "; ".join([*said[:at_most], *([f"and {len(said) - at_most} more"] if len(said) > at_most else [])])
+
+
+class Surroundings(NamedTuple):
+    """What is known beside the lake: event type → clean partition → how things flow there; codes for which workers hold it."""
+
+    flows: Mapping[str, Mapping[int, Flow]]
+    held: Mapping[str, tuple[str, ...]]
+    trouble: str = ""
+
+    def partitions(self, event_type: str) -> int:
+        return len(self.flows.get(event_type, ()))
+
+    def situation(self, event_type: str, ended: int) -> Situation:
+        return Situation(ended, self.flows.get(event_type, {}), self.held.get(event_type, ()))
+
+
+NOTHING = Surroundings({}, {})
+
+
+def surroundings(at: Addresses, event_types: list[str]) -> Surroundings:
+    """What Kafka and the workers' metrics say, as far as they answer: the lake alone is enough for the rest."""
+    from .flows import flows, held, sink_pages
+
+    if not at.kafka:
+        return NOTHING
+    try:
+        return Surroundings(flows(at, event_types), held(sink_pages()))
+    except Unavailable as exc:
+        return NOTHING._replace(trouble=exc.message)
 
 
 def store_of(at: Addresses) -> Store:
@@ -60,15 +133,37 @@ def require_type(store: Store, at: Addresses, event_type: str) -> None:
         )
 
 
-def of_type(at: Addresses, event_type: str, last: int) -> list[HourRow]:
+def of_type(at: Addresses, event_type: str, last: int, around: Surroundings = NOTHING) -> list[HourRow]:
     """The newest `last` sealed hours and as many open ones, oldest first. Raises WrongInput when the lake does not know the type."""
     store = store_of(at)
     require_type(store, at, event_type)
     found = known_hours(store, event_type, last)
-    rows = {r.hour: HourRow(r.label, r.state, r.rows, r.duplicates, r.skewed, r.seal_delay, r.complete) for r in found}
+    rows = {r.hour: HourRow(r.label, r.state, r.rows, r.duplicates, r.skewed, r.seal_delay, r.complete, r.forced) for r in found}
     for hour in open_hours(store, at, event_type)[-max(last, 1) :]:
         rows.setdefault(hour, HourRow(label(hour), "open", 0))
+    line = line_of(store, event_type, around.partitions(event_type))
+    now = around.situation(event_type, _ended(at))
+    unsealed = [hour for hour, row in sorted(rows.items()) if row.state == "open"]
+    for hour in unsealed[:AHEAD]:
+        rows[hour] = rows[hour]._replace(blocked_by=tuple(blocks(line, hour, now)))
     return [row for _, row in sorted(rows.items())]
+
+
+def progress(store: Store, at: Addresses, event_type: str, around: Surroundings = NOTHING) -> Progress:
+    """The short form. Reads the commit chains only of a type whose next hour is over."""
+    begun = open_hours(store, at, event_type)
+    ended = _ended(at)
+    recent = [row for row in known_hours(store, event_type, RECENT, still_open=False) if row.state == "sealed"]
+    found: list[Block] = []
+    if begun and begun[0] <= ended:
+        line = line_of(store, event_type, around.partitions(event_type))
+        found = blocks(line, begun[0], around.situation(event_type, ended))
+    return Progress(event_type, watermark(store, event_type), delays(recent), len(begun), tuple(found))
+
+
+def _ended(at: Addresses) -> int:
+    """The newest hour that is over, with the margin after which barriers are written."""
+    return at.hours.of(int((time.time() - at.hours.margin_s) * 1000)) - 1
 
 
 def open_hours(store: Store, at: Addresses, event_type: str) -> range:

@@ -14,23 +14,70 @@ def register(app: typer.Typer) -> None:
 
 
 def hours(
-    event_type: Annotated[str, typer.Argument(metavar="TYPE", help="Event type, like flight.departed.")],
+    event_type: Annotated[str, typer.Argument(metavar="[TYPE]", help="Event type, like flight.departed; by default all, in short.")] = "",
     last: Annotated[int, typer.Option("--last", "-n", min=1, help="How many sealed hours, the newest.")] = 24,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Show the hours of a type, sealed and open."""
+    """Show the hours of a type, sealed and open, and what blocks the open ones.
+
+    Without a type: how far each is sealed, and how long after their ends its hours were. The lake alone is enough; what Kafka, the
+    registry and the workers say is added when they answer.
+    """
     from . import hour_rows
     from .addresses import find
     from .output import console, print_json, table
 
     at = find("lake")
-    rows = hour_rows.of_type(at, event_type, last)
-    if as_json:
-        print_json({"type": event_type, "hours": [row._asdict() for row in rows]})
+    if not event_type:
+        _all_types(as_json)
         return
-    shown = [(r.hour, r.state, r.rows, r.duplicates, r.skewed, r.delay_text, r.audit) for r in rows]
-    columns = ("hour (UTC)", "state", "rows", "duplicates removed", "skewed", "sealed after", "audit")
+    store = hour_rows.store_of(at)
+    hour_rows.require_type(store, at, event_type)
+    around = hour_rows.surroundings(at, [event_type])
+    rows = hour_rows.of_type(at, event_type, last, around)
+    short = hour_rows.progress(store, at, event_type, around)
+    if as_json:
+        print_json(short.as_json() | {"hours": [row.as_json() for row in rows], "unknown": around.trouble})
+        return
+    shown = [
+        (r.hour, r.state, r.rows, r.duplicates, r.skewed, r.delay_text, r.audit, r.forced or hour_rows.words(r.blocked_by)) for r in rows
+    ]
+    columns = ("hour (UTC)", "state", "rows", "duplicates removed", "skewed", "sealed after", "audit", "why")
     console().print(table(columns, shown, title=event_type, right=columns[2:6]))
+    _tell_trouble(around.trouble)
+
+
+def _all_types(as_json: bool) -> None:
+    from hourmark.hours import label
+    from sinks.watermarks import types
+
+    from . import hour_rows
+    from .addresses import find
+    from .output import console, print_json, table
+
+    at = find("lake")
+    store = hour_rows.store_of(at)
+    names = types(store)
+    around = hour_rows.surroundings(at, names)
+    found = [hour_rows.progress(store, at, name, around) for name in names]
+    if as_json:
+        print_json({"types": [progress.as_json() for progress in found], "unknown": around.trouble})
+        return
+    rows = []
+    for progress in found:
+        delays = [hour_rows.seconds(value) for value in progress.delays or (None, None, None)]
+        until = None if progress.watermark is None else label(progress.watermark + 1)
+        rows.append((progress.type, until, *delays, progress.open_hours, hour_rows.words(progress.blocked) or None))
+    columns = ("event type", "sealed until", "last seal after", "p50", "p99", "open hours", "blocked by")
+    console().print(table(columns, rows, right=columns[2:6]))
+    _tell_trouble(around.trouble)
+
+
+def _tell_trouble(trouble: str) -> None:
+    from .output import console
+
+    if trouble:
+        console(stderr=True).print(f"by the lake alone, because not all could be asked: {trouble}", markup=False)
 
 
 def query(

@@ -84,8 +84,8 @@ def _show(found: StackStatus, types: list[dict[str, Any]]) -> None:
         processes = [(p.name, str(p.pid or "-"), p.state, p.ready) for p in found.processes]
         out.print(table(("process", "pid", "state", "ready"), processes, right=["pid"]))
     if types:
-        rows = [(t["type"], t["watermark"], t["open_hours"], t["lag"]) for t in types]
-        out.print(table(("event type", "sealed until", "open hours", "lag"), rows, right=["open hours", "lag"]))
+        rows = [(t["type"], t["watermark"], t["open_hours"], t["lag"], "; ".join(b["detail"] for b in t["blocked_by"][:2])) for t in types]
+        out.print(table(("event type", "sealed until", "open hours", "lag", "blocked by"), rows, right=["open hours", "lag"]))
 
 
 def logs(

@@ -43,12 +43,11 @@ class Block(NamedTuple):
 
 
 class Situation(NamedTuple):
-    """`ended`: newest hour that is over. `held`: codes for which workers hold partitions of the type. `audit`: the type's policy."""
+    """`ended`: newest hour that is over. `held`: codes for which workers hold partitions of the type."""
 
     ended: int
     flows: Mapping[int, Flow] = {}
     held: tuple[str, ...] = ()
-    audit: str = "flag"
 
 
 def blocks(line: Line, hour: int, now: Situation) -> list[Block]:
@@ -81,12 +80,12 @@ def _of_partition(line: Line, partition: int, now: Situation) -> Block:
 
 def _ready(line: Line, hour: int, now: Situation) -> Block:
     """Every partition has closed the hour."""
-    faults = [fault for book in line.in_order() for fault in book.account(hour)[1]]
-    if faults and now.audit == "hold":
-        return Block(None, Reason.AUDIT_HELD, "; ".join(faults[:3]))
     first = now.flows.get(0, Flow())
     if first.owned is False:
         return Block(0, Reason.NO_OWNER, "no sink worker owns partition 0, which seals")
+    faults = [fault for book in line.in_order() for fault in book.account(hour)[1]]
+    if faults:
+        return Block(None, Reason.AUDIT_HELD, f"its audit does not balance, and the type may want it held: {'; '.join(faults[:3])}")
     if now.held:
         return Block(0, Reason.HELD, f"a sink worker waits: {', '.join(now.held)}")
     return Block(None, Reason.SEALING, "every partition has closed it: it is being sealed")

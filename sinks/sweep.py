@@ -6,7 +6,7 @@ hour is presented: then its rows stand in the published files, from which everyt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from hourmark.topics import Partition
@@ -89,3 +89,13 @@ def staging(store: Store, before: float) -> Iterator[Waste]:
         files = store.aged(f"{layout.STAGING}/{name}")
         if files and max(files.values()) < before:
             yield Waste(f"{layout.STAGING}/{name}", STAGING)
+
+
+def of_lake(store: Store, event_types: Iterable[str], before: float, *, with_staging: bool = True) -> Iterator[Waste]:
+    """All that may go of these types."""
+    for event_type in event_types:
+        stands = standing(store, event_type)
+        for name in store.folders(f"{layout.PARTS}/{event_type}"):
+            yield from waste(store, Partition(event_type, int(name.removeprefix("p"))), stands, before)
+    if with_staging:
+        yield from staging(store, before)

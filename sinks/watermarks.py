@@ -61,15 +61,15 @@ def watermark(store: Store, event_type: str) -> int | None:
     return next((hour for hour in reversed(sealed_hours(store, event_type)) if presented(store, event_type, hour)), None)
 
 
-def hours(store: Store, event_type: str, last: int | None = None) -> list[HourRow]:
-    """Sealed hours (the newest `last` of them, None: all), then the open ones, in order."""
+def hours(store: Store, event_type: str, last: int | None = None, *, still_open: bool = True) -> list[HourRow]:
+    """Sealed hours (the newest `last` of them, None: all), then the open ones if wanted, in order."""
     decided = sealed_hours(store, event_type)
     rows = []
     for hour in decided if last is None else decided[-last:] if last else []:
         data = store.read(f"{layout.hour_folder(event_type, hour)}/{layout.MANIFEST}")
         if data is not None:
             rows.append(_sealed(hour, decode(Manifest, data)))
-    return rows + open_hours(store, event_type)
+    return rows + (open_hours(store, event_type) if still_open else [])
 
 
 def _sealed(hour: int, manifest: Manifest) -> HourRow:

@@ -12,7 +12,7 @@ import pytest
 from cli.failures import did_you_mean
 from tests.cli.conftest import Command
 
-COMMANDS = ["up", "down", "status", "logs", "demo", "declare", "events", "send", "tail", "hours", "query", "fsck", "bench"]
+COMMANDS = ["seal", "lake", "up", "down", "status", "logs", "demo", "declare", "events", "send", "tail", "hours", "query", "fsck", "bench"]
 
 
 def test_help_names_every_command(command: Command) -> None:
@@ -36,7 +36,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("events",), ("send", "a.b", "{}"), ("tail", "a.b"), ("query", "SELECT 1"), ("hours", "a.b"), ("fsck",), ("status",)],
+    [("events",), ("send", "a.b", "{}"), ("tail", "a.b"), ("query", "SELECT 1"), ("hours", "a.b"), ("hours",), ("fsck",), ("status",)],
 )
 def test_without_a_stack_each_command_says_how_to_start_one(command: Command, arguments: tuple[str, ...]) -> None:
     said = command(*arguments)
@@ -58,7 +58,14 @@ def test_a_registry_that_is_away(command: Command, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     "arguments",
-    [("nonsense",), ("hours",), ("send", "a.b"), ("send", "a.b", "{}", "--stdin"), ("send", "a.b", "no json"), ("send", "a.b", "[]")],
+    [
+        ("nonsense",),
+        ("seal", "a.b", "2026-03-01T00"),
+        ("send", "a.b"),
+        ("send", "a.b", "{}", "--stdin"),
+        ("send", "a.b", "no json"),
+        ("send", "a.b", "[]"),
+    ],
 )
 def test_wrong_arguments_are_2(command: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
     monkeypatch.setenv("HOURMARK_CLIENT_RECEIVER_URL", "http://127.0.0.1:9")

@@ -72,7 +72,7 @@ def test_status_has_the_contract_s_shape(platform: Platform, hourmark: Hourmark)
     assert set(found) == {"receiver", "registry", "kafka", "redis", "lake", "hour_seconds", "write_key", "processes", "types"}
     assert {frozenset(process) for process in found["processes"]} == {frozenset({"name", "pid", "state"})}
     (own,) = [entry for entry in found["types"] if entry["type"] == event_type]
-    assert set(own) == {"type", "watermark", "open_hours", "lag"}
+    assert set(own) == {"type", "watermark", "open_hours", "lag", "seal_delay_seconds", "blocked_by"}
     assert own["watermark"] is not None
     assert event_type in hourmark("status")
 

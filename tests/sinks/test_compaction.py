@@ -82,7 +82,8 @@ def test_a_damaged_checkpoint_is_seen() -> None:
     compact(store, WHERE, 100)
     (path,) = [path for path in store.files if path.startswith(layout.CHECKPOINTS)]
     whole = store.files[path]
-    for wrong in (whole.replace(b'"next\\": 30', b'"next\\": 31'), whole.replace(b"writer", b"waiter"), b"{", whole.replace(b'"first": 0', b'"first": 1')):
+    spoilt = [(b'"next\\": 30', b'"next\\": 31'), (b"writer", b"waiter"), (b'"first": 0', b'"first": 1'), (whole, b"{")]
+    for wrong in (whole.replace(one, other) for one, other in spoilt):
         assert wrong != whole
         store.files[path] = wrong
         assert [item.code for item in walk(store, WHERE) if isinstance(item, Fault)] == ["chain_unreadable"]
@@ -179,7 +180,7 @@ def compactor(store: DictStore) -> None:
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 40)), max_size=40), st.lists(st.integers(3, 9), min_size=3, max_size=3))
 @settings(deadline=None, max_examples=120, phases=QUICK)
 def test_any_interleaving_makes_one_history(bursts: list[tuple[int, int]], sizes: list[int]) -> None:
-    """Three writers and two compactors on one chain. Each entry that somebody was told is in the chain is there, once, and no offset twice."""
+    """Three writers and two compactors on one chain. What somebody was told is in the chain is there, once, and no offset twice."""
     steps = Steps()
     store, plain, won = SteppedStore(steps), DictStore(), [[], [], []]
     acts: list[Callable[[], None]] = [lambda n=n: writer(store, f"w{n}", sizes[n], won[n]) for n in range(3)]  # type: ignore[misc]

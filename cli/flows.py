@@ -1,0 +1,105 @@
+"""What Kafka and the workers' metrics say of each partition's way through the platform: who owns it, and how much waits before it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from hourmark.kafka import client_config, partition_counts, translate
+from hourmark.topics import clean_topic, raw_topic
+from sinks.blocking import Flow
+
+from .addresses import Addresses, home
+
+LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library forgot its annotation
+DEDUP, SINK = "hourmark-dedup-", "hourmark-sink"  # each shard's workers are one group of this prefix
+HELD = "hourmark_sink_held_partitions"
+PAGE_TIMEOUT_S = 2.0
+
+Place = tuple[str, int]
+
+
+class Groups(NamedTuple):
+    """All groups of one kind of worker. `owned` None: there are none of that name, so nothing is known."""
+
+    committed: Mapping[Place, int]
+    owned: frozenset[Place] | None
+
+
+def flows(at: Addresses, event_types: Iterable[str]) -> dict[str, dict[int, Flow]]:
+    """Of every partition of these types. Raises BrokerUnavailable."""
+    names = list(event_types)
+    admin = AdminClient(client_config(at.settings()))
+    try:
+        ends = _ends(admin, [topic for name in names for topic in (raw_topic(name), clean_topic(name))])
+        known = [group.group_id for group in admin.list_consumer_groups().result().valid]
+        dedup, sink = _groups(admin, [g for g in known if g.startswith(DEDUP)]), _groups(admin, [g for g in known if g.startswith(SINK)])
+    except KafkaException as exc:
+        raise translate(exc, "asking who reads what") from exc
+    found: dict[str, dict[int, Flow]] = {name: {} for name in names}
+    for name in names:
+        raw, clean = raw_topic(name), clean_topic(name)
+        for number in range(sum(topic == clean for topic, _ in ends)):
+            behind = ends.get((raw, number), 0) - dedup.committed.get((raw, number), 0)
+            found[name][number] = Flow(
+                end=ends[clean, number],
+                owned=None if sink.owned is None else (clean, number) in sink.owned,
+                dedup_owned=None if dedup.owned is None else (raw, number) in dedup.owned,
+                dedup_lag=max(behind, 0),
+            )
+    return found
+
+
+def _ends(admin: AdminClient, topics: list[str]) -> dict[Place, int]:
+    places = [TopicPartition(topic, number) for topic, count in partition_counts(admin, topics).items() for number in range(count)]
+    if not places:
+        return {}
+    answers = admin.list_offsets(dict.fromkeys(places, LATEST))
+    return {(place.topic, place.partition): future.result().offset for place, future in answers.items()}
+
+
+def _groups(admin: AdminClient, names: list[str]) -> Groups:
+    committed: dict[Place, int] = {}
+    owned: set[Place] = set()
+    for name in names:
+        offsets = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)])[name].result()
+        committed |= {(p.topic, p.partition): max(p.offset, 0) for p in offsets.topic_partitions or ()}
+    if names:
+        for future in admin.describe_consumer_groups(names).values():
+            for member in future.result().members:
+                owned |= {(p.topic, p.partition) for p in (member.assignment.topic_partitions if member.assignment else ())}
+    return Groups(committed, frozenset(owned) if names else None)
+
+
+def held(pages: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Event type → codes for which a sink worker holds partitions of it, by the workers' metrics. A page that is silent says nothing."""
+    import urllib.request
+
+    from prometheus_client.parser import text_string_to_metric_families
+
+    found: dict[str, set[str]] = defaultdict(set)
+    for page in pages:
+        try:
+            with urllib.request.urlopen(page, timeout=PAGE_TIMEOUT_S) as answer:
+                text = answer.read().decode()
+        except (OSError, ValueError):
+            continue
+        for family in text_string_to_metric_families(text):
+            if family.name == HELD:
+                for sample in family.samples:
+                    if sample.value > 0:
+                        found[sample.labels["event_type"]].add(sample.labels["reason"])
+    return {name: tuple(sorted(codes)) for name, codes in found.items()}
+
+
+def sink_pages() -> list[str]:
+    """Where the native stack's sink workers show their metrics; none on a fleet, whose metrics are collected elsewhere."""
+    from local import remembered
+
+    memory = remembered.read(home())
+    ports = memory.ports if memory is not None else {}
+    return [f"http://127.0.0.1:{port}/metrics" for name, port in sorted(ports.items()) if name.startswith("metrics-sinks") and port]
