@@ -43,6 +43,7 @@ POINTS: Final = (
     "sink.before_presenting",
     "sink.presented",
     "sink.announced",
+    "sink.checkpoint_created",
 )
 
 
