@@ -12,7 +12,7 @@ import structlog
 
 from hourmark.crashpoints import crashpoint
 from hourmark.errors import Unavailable
-from hourmark.hours import Hours, parse_label
+from hourmark.hours import Hours
 from hourmark.topics import Partition
 
 from . import layout, telemetry
@@ -25,6 +25,7 @@ from .manifest import Manifest, Plan, SealedHour, decode, digest, encode
 from .outbox import Outbox
 from .plan import Circumstances, make_plan
 from .publish import Publisher
+from .seals import newest_seal
 from .store import Store
 from .watermarks import decided
 
@@ -107,7 +108,7 @@ class Sealer:
         """Another has sealed the next hour: a worker that took over, or someone by force. What we have read may be out of date."""
         hour = line.next_hour()
         if hour is None:
-            return line.sealed is None and bool(self._store.names(layout.seals(line.event_type)))
+            return line.sealed is None and self._newest(line) is not None
         return self._store.read(layout.seal(line.event_type, hour)) is not None
 
     def _load(self, line: Line) -> bool:
@@ -116,14 +117,15 @@ class Sealer:
         if declared is None:
             return False
         line.books = {}
-        names = self._store.names(layout.seals(line.event_type))
-        hour, plan = -1, None
-        if names:
-            hour = parse_label(names[-1].removesuffix(".json"))
+        hour, plan = self._newest(line), None
+        if hour is not None:
             plan = decided(self._store, line.event_type, hour)
             self._present(line, hour, plan)
-        line.follow(hour, plan, declared.partitions)
+        line.follow(-1 if hour is None else hour, plan, declared.partitions)
         return True
+
+    def _newest(self, line: Line) -> int | None:
+        return newest_seal(self._store, line.event_type, self._clock.of(int(self._now() * 1000)))
 
     def _has_grown(self, line: Line) -> bool:
         """Open books for partitions added since. Asked after every known partition has closed the hour, which is after its end: a record of
