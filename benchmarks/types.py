@@ -36,7 +36,7 @@ from local.settings import StackSettings
 from local.stack import Stack
 from local.status import StackStatus
 
-CONNECTIONS = 16
+CONNECTIONS = 64
 SEND_EVERY_S = 0.1
 PATIENCE_S = 240.0
 TURN_S = 1.5  # nothing is measured so close to the end of an hour

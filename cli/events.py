@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,9 @@ import typer
 
 if TYPE_CHECKING:
     from .catalogue import Catalogue
+
+
+SIDE_BY_SIDE = 32
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +27,10 @@ def declare(
     timeout: Annotated[float, typer.Option(help="Seconds --wait may take for each.")] = 15.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Declare event types from YAML files."""
+    """Declare event types from YAML files.
+
+    Many are declared side by side; one that is refused does not keep the others back.
+    """
     from .addresses import find
     from .catalogue import Catalogue
     from .declarations import read
@@ -32,7 +39,8 @@ def declare(
 
     declarations = [declaration for source in sources for declaration in read(source)]
     catalogue = Catalogue(find("registry").registry)
-    answers = [catalogue.declare(d["event"], d, timeout if wait else 0.0) for d in declarations]
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:  # the registry makes topics for many at a time
+        answers = list(pool.map(lambda d: catalogue.declare(d["event"], d, timeout if wait else 0.0), declarations))
     if as_json:
         print_json(answers)
     else:

@@ -25,6 +25,7 @@ from .topics import CONTROL, NODES
 log = structlog.get_logger()
 
 HEARTBEAT_S = 5.0
+SAVE_EVERY_S = 1.0
 LIVE_S = 16.0  # a node that has not reported for three heartbeats is not waited for
 
 
@@ -61,6 +62,7 @@ class ControlTail:
         self._stop = threading.Event()
         self._report_now = threading.Event()
         self._troubled = False
+        self._unsaved, self._saved_at = False, 0.0
         self._applied, self._applied_at, self._started_at = 0, 0.0, time.time()
         self._threads = [
             threading.Thread(target=t, name=f"control-{n}", daemon=True) for n, t in (("tail", self._tail), ("report", self._report))
@@ -111,8 +113,13 @@ class ControlTail:
             self._on_change(snapshot)
         if self._reports:
             self.applied(snapshot.revision)
-        if save:
-            self._save(snapshot)
+        self._unsaved = self._unsaved or save
+
+    def _save_sometimes(self, *, at_last: bool = False) -> None:
+        """The first change at once, a flood of them once a second: every save writes the whole catalogue."""
+        if self._unsaved and (at_last or time.monotonic() - self._saved_at >= SAVE_EVERY_S):
+            self._unsaved, self._saved_at = False, time.monotonic()
+            self._save(self.snapshot)
 
     def _save(self, snapshot: Snapshot) -> None:
         aside = self._path.with_suffix(f".{os.getpid()}.tmp")
@@ -140,6 +147,8 @@ class ControlTail:
             elif changes:
                 with self._changed:  # an offer must not come between merging and publishing
                     self._publish(self.snapshot.with_changes(changes), save=True)
+            self._save_sometimes()
+        self._save_sometimes(at_last=True)
         consumer.close()
 
     def _catch_up(self, topic: Snapshot) -> None:
