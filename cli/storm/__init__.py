@@ -17,6 +17,7 @@ def storm(
     seed: Annotated[int, typer.Option("--seed", help="Chooses the faults and their order.")] = 7,
     only: Annotated[str, typer.Option("--only", help="Only these faults, with commas between them.")] = "",
     hour_seconds: Annotated[int, typer.Option("--hour-seconds", min=4, max=60, help="Real seconds an hour lasts.")] = 8,
+    index: Annotated[str, typer.Option("--index", help="plain or compact; by default the seed chooses.")] = "",
     listed: Annotated[bool, typer.Option("--list", help="Show the faults and end.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folder even when everything is exact.")] = False,
 ) -> None:
@@ -26,4 +27,7 @@ def storm(
     """
     from .run import Plan, run, show_faults
 
-    raise typer.Exit(show_faults() if listed else run(Plan(rounds, seed, tuple(filter(None, only.split(","))), hour_seconds, keep)))
+    if listed:
+        raise typer.Exit(show_faults())
+    chosen = index or ("compact", "plain")[seed % 2]
+    raise typer.Exit(run(Plan(rounds, seed, tuple(filter(None, only.split(","))), hour_seconds, chosen, keep)))

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +32,21 @@ FIELDS: list[dict[str, Any]] = [
     {"name": "text", "type": ["null", "string"], "default": None},
 ]
 READY_S = 150.0
+# What otherwise happens once an hour meets the faults too. A part must still outlast any freeze before it counts as left over.
+OFTEN = {"HOURMARK_SINKS_SWEEP_EVERY_S": "2", "HOURMARK_SINKS_SWEEP_AGE_S": "60", "HOURMARK_SINKS_CHECKPOINT_ENTRIES": "2"}
 
 
 class Rig:
     """One stack in `home`. `later` plans the end of a fault; `settle` ends all of them."""
 
-    def __init__(self, home: Path, hour_seconds: int) -> None:
+    def __init__(self, home: Path, hour_seconds: int, environ: Mapping[str, str] | None = None) -> None:
         self.home, self.faults = home, home / "faults"
         for folder in ("crash", "slow", "clock"):
             (self.faults / folder).mkdir(parents=True, exist_ok=True)
         settings = StackSettings(
             home=home, hour_seconds=hour_seconds, receivers=RECEIVERS, dedup_workers=WORKERS, sink_workers=WORKERS, start_seconds=READY_S
         )
-        self.stack = Stack(settings, environ={**os.environ, FAULTS: str(self.faults)})
+        self.stack = Stack(settings, environ={**os.environ, **OFTEN, **(environ or {}), FAULTS: str(self.faults)})
         self.ledgers: dict[str, Ledger] = {}
         self.declared: dict[str, dict[str, Any]] = {}
         self.counting = threading.Lock()

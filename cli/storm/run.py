@@ -38,13 +38,14 @@ class Plan(NamedTuple):
     seed: int
     only: tuple[str, ...]
     hour_seconds: int
+    backend: str
     keep: bool
 
     @property
     def command(self) -> str:
         """How to repeat it."""
         only = f" --only {','.join(self.only)}" if self.only else ""
-        return f"hourmark storm --rounds {self.rounds} --seed {self.seed} --hour-seconds {self.hour_seconds}{only}"
+        return f"hourmark storm --rounds {self.rounds} --seed {self.seed} --index {self.backend} --hour-seconds {self.hour_seconds}{only}"
 
 
 def show_faults() -> int:
@@ -62,9 +63,9 @@ def run(plan: Plan) -> int:
             raise WrongInput(f"no fault {name}{did_you_mean(name, known)}", remedy="`hourmark storm --list` shows them")
     place = home() / "storm"
     _sweep(place)
-    rig, out = Rig(place, plan.hour_seconds), console()
+    rig, out = Rig(place, plan.hour_seconds, {"HOURMARK_DEDUP_BACKEND": plan.backend}), console()
     logging.getLogger("hourmark_client").setLevel(logging.CRITICAL)  # its warnings are what a storm is for
-    out.print(f"storm: {plan.rounds} rounds, seed {plan.seed}, in {place}")
+    out.print(f"storm: {plan.rounds} rounds, seed {plan.seed}, index {plan.backend}, in {place}")
     try:
         rig.up()
         rig.declare_first()
