@@ -28,7 +28,7 @@ class SortedFile:
     """A Parquet file on its way. Give it rows in their final order, in pieces of any size; `close` it once."""
 
     def __init__(self, file: IO[bytes], schema: Any, lasting: bool = True) -> None:
-        """`lasting` False: it will be read once, whole, and then go; dictionaries and statistics would cost more than they save."""
+        """`lasting` False: it will be read once, whole, and then go; what makes a file small would cost more than it saves."""
         self._schema, self.rows = schema, 0
         self._pending: list[Any] = []
         self._pending_rows = 0
@@ -39,8 +39,8 @@ class SortedFile:
         self._writer = pq.ParquetWriter(
             file,
             schema,
-            compression="zstd",
-            compression_level=1,
+            compression="zstd" if lasting else "lz4",
+            compression_level=1 if lasting else None,
             use_dictionary=names if lasting else False,  # type: ignore[arg-type]  # the stubs know only bool; names of columns are documented
             column_encoding=rising,
             write_statistics=lasting,
