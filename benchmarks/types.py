@@ -39,6 +39,7 @@ from local.status import StackStatus
 CONNECTIONS = 64
 SEND_EVERY_S = 0.1
 PATIENCE_S = 240.0
+SHORTEST_S = 0.5  # when the turn of an hour takes nearly all of it: the figures are then worth little
 TURN_S = 1.5  # nothing is measured so close to the end of an hour
 FIELDS: list[dict[str, Any]] = [{"name": "user_id", "type": "string"}, {"name": "ms", "type": "long"}, {"name": "on", "type": "boolean"}]
 
@@ -52,6 +53,7 @@ class Shape:
     busy: float = 0.1
     rate: int = 1_500
     dedup_workers: int = 2
+    dedup_shards: int = 1
     sink_workers: int = 2
     hour_seconds: int = 120
     rest_s: float = 60.0
@@ -65,6 +67,7 @@ def main(types: int = 600, tell: Callable[[str], None] = lambda _line: None, **o
         home=home,
         hour_seconds=shape.hour_seconds,
         dedup_workers=shape.dedup_workers,
+        dedup_shards=shape.dedup_shards,
         sink_workers=shape.sink_workers,
         kafka_heap_mb=1024,
     )
@@ -72,7 +75,8 @@ def main(types: int = 600, tell: Callable[[str], None] = lambda _line: None, **o
     try:
         started = time.monotonic()
         stack.up(bound=True)
-        return {"stage": "types", "shape": vars(shape), "start_up_s": time.monotonic() - started, **Run(stack.status(), shape, tell).measured()}
+        up = time.monotonic() - started
+        return {"stage": "types", "shape": vars(shape), "start_up_s": up, **Run(stack.status(), shape, tell).measured()}
     finally:
         stack.down()
         shutil.rmtree(home, ignore_errors=True)
@@ -108,6 +112,7 @@ class Run:
                 "rss_mb": after,
                 "rss_mb_before": before,
                 "kb_per_type": {name: (after[name] - before[name]) * 1000 / self._shape.types for name in after},
+                "rows": sum(rows for _, rows in sealed.values()),
                 "seal": {"declared in this hour": first, "all idle": second, "some busy": third},
                 "one_more": {key: statistics.median(found[key] for found in one_more) for key in one_more[0]},
             }
@@ -144,9 +149,7 @@ class Run:
 
     def _rest(self) -> dict[str, float]:
         """CPU by process until this hour ends, or as long as asked for. To be called when all that its turn brought is done."""
-        seconds = min(self._shape.rest_s, self._left_s() - TURN_S)
-        if seconds < 2:
-            raise RuntimeError(f"the turn of an hour takes all of its {self._shape.hour_seconds} s: ask for longer hours")
+        seconds = max(SHORTEST_S, min(self._shape.rest_s, self._left_s() - TURN_S))
         self._tell(f"measuring CPU for {seconds:.0f} s; the hour turns {TURN_S:.0f} s later")
         started, used = time.monotonic(), {name: cpu(process) for name, process in self._processes.items()}
         time.sleep(seconds)
@@ -163,7 +166,7 @@ class Run:
         """Seconds from the hour's end until each type's hour was announced."""
         _until(f"all types sealed up to hour {hour}", lambda: sum((name, hour) in sealed for name in self._names) == len(self._names))
         end = self._hours.end_ms(hour)
-        found = sorted((sealed[name, hour] - end) / 1000 for name in self._names)
+        found = sorted((sealed[name, hour][0] - end) / 1000 for name in self._names)
         self._tell(f"all sealed {found[-1]:.1f} s after the end of the hour")
         return {"p50_s": found[len(found) // 2], "p99_s": found[min(len(found) - 1, len(found) * 99 // 100)], "last_s": found[-1]}
 
@@ -209,13 +212,13 @@ class Run:
             raise RuntimeError(failures[0])
 
 
-Sealed = Mapping[tuple[str, int], int]
+Sealed = Mapping[tuple[str, int], tuple[int, int]]
 
 
 @contextmanager
 def sealed_hours(kafka: str) -> Iterator[Sealed]:
-    """(type, hour) → append time in ms of its first announcement; grows in the background."""
-    found: dict[tuple[str, int], int] = {}
+    """(type, hour) → append time in ms of its first announcement, and its rows; grows in the background."""
+    found: dict[tuple[str, int], tuple[int, int]] = {}
     ended = threading.Event()
 
     def run(consumer: Consumer) -> None:
@@ -223,7 +226,7 @@ def sealed_hours(kafka: str) -> Iterator[Sealed]:
             for message in consumer.consume(1000, 0.2):
                 if not message.error():
                     said = json.loads(message.value() or b"{}")
-                    found.setdefault((said["type"], parse_label(said["hour"])), message.timestamp()[1])
+                    found.setdefault((said["type"], parse_label(said["hour"])), (message.timestamp()[1], said["rows"]))
 
     with _tail(kafka, SEALED_HOURS, 1) as consumer:
         thread = threading.Thread(target=run, args=(consumer,))

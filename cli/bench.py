@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 STAGES = ("receiver", "dedup", "sink", "end_to_end")
+SHAPE = "types"  # minutes long and without events per second: only when it is asked for
 
 
 def register(app: typer.Typer) -> None:
@@ -15,20 +16,25 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    stages: Annotated[list[str] | None, typer.Argument(metavar="[STAGE]...", help=f"Some of: {', '.join(STAGES)}.")] = None,
+    stages: Annotated[list[str] | None, typer.Argument(metavar="[STAGE]...", help=f"Some of: {', '.join(STAGES)}; or {SHAPE}.")] = None,
     rounds: Annotated[int, typer.Option(min=1, max=9, help="Rounds of each; the median is shown.")] = 3,
+    types: Annotated[int, typer.Option(min=10, max=5_000, help="Event types of the stage `types`.")] = 600,
     events: Annotated[int, typer.Option(min=0, help="Events a round; 0: each stage's own number.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Measure every stage on this machine.
 
-    Events per second, CPU per event for each process, and the ratio to the bare client's loop in the same run.
+    Events per second, CPU per event for each process, and the ratio to the bare client's loop in the same run. `hourmark bench types`
+    declares hundreds of event types, nearly all idle: CPU of each process at rest, delay of seals, seconds until one more type flows.
     """
-    from . import measuring
+    from . import measuring, shape
     from .addresses import home
     from .failures import WrongInput, did_you_mean
     from .output import console, print_json, table
 
+    if stages == [SHAPE]:
+        shape.show(types, home() / "bench", as_json)
+        return
     for stage in stages or ():
         if stage not in STAGES:
             raise WrongInput(f"no stage {stage}{did_you_mean(stage, STAGES)}", remedy=f"stages are: {', '.join(STAGES)}")

@@ -34,14 +34,10 @@ class Figure(NamedTuple):
 
 def measure(stages: Sequence[str], rounds: int, events: int, place: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """Stage → its result. Raises Unreachable outside a checkout, or when a server does not start."""
-    if not (CHECKOUT / "benchmarks").is_dir():
-        raise Unreachable(
-            "the benchmarks are not installed", where=str(CHECKOUT), remedy="run `hourmark bench` from a checkout of hourmark"
-        )
+    _require_checkout()
     from local.kafka import KafkaServer
     from local.redis import RedisServer
 
-    sys.path.insert(0, str(CHECKOUT))
     results: dict[str, Any] = {}
     servers = (KafkaServer(place / "kafka"), RedisServer(place / "valkey"))
     single = [stage for stage in stages if stage not in ALONE]
@@ -66,9 +62,25 @@ def measure(stages: Sequence[str], rounds: int, events: int, place: Path, tell: 
     return results
 
 
+def benchmark(stage: str) -> Callable[..., dict[str, Any]]:
+    """A benchmark's `main`. Raises Unreachable outside a checkout."""
+    _require_checkout()
+    found: Callable[..., dict[str, Any]] = importlib.import_module(f"benchmarks.{stage}").main
+    return found
+
+
+def _require_checkout() -> None:
+    if not (CHECKOUT / "benchmarks").is_dir():
+        raise Unreachable(
+            "the benchmarks are not installed", where=str(CHECKOUT), remedy="run `hourmark bench` from a checkout of hourmark"
+        )
+    if str(CHECKOUT) not in sys.path:
+        sys.path.insert(0, str(CHECKOUT))
+
+
 def _run(stage: str, offered: dict[str, Any]) -> Any:
     """A benchmark's `main` with those of the offered arguments that it takes."""
-    main = importlib.import_module(f"benchmarks.{stage}").main
+    main = benchmark(stage)
     taken = inspect.signature(main).parameters
     return main(**{name: value for name, value in offered.items() if name in taken})
 

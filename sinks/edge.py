@@ -37,6 +37,9 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
         queued_max_messages_kbytes=8 * MIB // 1024,
         queued_min_messages=20_000,
         fetch_max_bytes=8 * MIB,
+        # Every fetch names every partition: a trickle over a thousand of them is asked for in steps. A seal waits that much longer.
+        fetch_min_bytes=256 * 1024,
+        fetch_wait_max_ms=250,
         topic_metadata_refresh_interval_ms=10_000,
         allow_auto_create_topics=False,
     )
