@@ -49,10 +49,7 @@ class Addresses:
 
     def settings(self) -> PlatformSettings:
         """As the shelf's Kafka edge wants them."""
-        try:
-            options = json.loads(os.environ.get("HOURMARK_KAFKA_OPTIONS") or "{}")
-        except ValueError as exc:
-            raise WrongInput(f"HOURMARK_KAFKA_OPTIONS is no JSON: {exc}") from exc
+        options: Any = _options("HOURMARK_KAFKA_OPTIONS")
         return PlatformSettings(
             kafka=self.kafka,
             kafka_options=options,
@@ -92,6 +89,21 @@ def find(*need: str) -> Addresses:
             where=str(home()),
             remedy=f"start one with `hourmark up --detach`, or set {variables}",
         )
+    return found
+
+
+def lake_options() -> dict[str, str]:
+    """What HOURMARK_LAKE_OPTIONS says: options of the object store's client."""
+    return {name: str(value) for name, value in _options("HOURMARK_LAKE_OPTIONS").items()}
+
+
+def _options(variable: str) -> dict[str, Any]:
+    try:
+        found = json.loads(os.environ.get(variable) or "{}")
+    except ValueError as exc:
+        raise WrongInput(f"{variable} is no JSON: {exc}") from exc
+    if not isinstance(found, dict):
+        raise WrongInput(f"{variable} must be a JSON object")
     return found
 
 

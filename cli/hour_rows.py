@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 from hourmark.errors import SettingsError, Unavailable
 from hourmark.hours import label, parse_folder
 from sinks.blocking import Block, Flow, Situation, blocks
-from sinks.lake import open_store
+from sinks.lake import masked, open_store
+from sinks.object_store import ObjectStore
 from sinks.store import Store
 from sinks.watermarks import Delays, delays, line_of, types, watermark
 from sinks.watermarks import hours as known_hours
 
-from .addresses import Addresses
+from .addresses import Addresses, lake_options
 from .failures import Unreachable, WrongInput, did_you_mean
+from .sealed import Lake, LocalLake
 
 RECENT = 48  # hours whose seal delays are looked at
 AHEAD = 24  # open hours that are explained
@@ -113,13 +115,23 @@ def surroundings(at: Addresses, event_types: list[str]) -> Surroundings:
 
 def store_of(at: Addresses) -> Store:
     """The lake, local or in an object store. Raises WrongInput for an address that is none, Unreachable for a folder that is not there."""
-    try:
-        store = open_store(at.lake if "://" in at.lake else at.lake_path.as_uri())
-    except SettingsError as exc:
-        raise WrongInput("; ".join(exc.faults), where=at.lake) from exc
-    if at.lake.startswith(("/", "file:")) and not at.lake_path.is_dir():
+    local = "://" not in at.lake or at.lake.startswith("file:")
+    if local and not at.lake_path.is_dir():  # before it is opened, which would make it
         raise Unreachable("there is no lake", where=at.lake, remedy="start the platform with `hourmark up`, or try `hourmark demo`")
-    return store
+    try:
+        return open_store(at.lake if "://" in at.lake else at.lake_path.as_uri(), lake_options())
+    except SettingsError as exc:
+        raise WrongInput("; ".join(exc.faults), where=masked(at.lake)) from exc
+
+
+def sealed_of(at: Addresses) -> Lake:
+    """The lake as `query` reads it. Raises as `store_of` does."""
+    store = store_of(at)
+    if isinstance(store, ObjectStore):
+        from .remote import RemoteLake  # here: only who needs fsspec pays for it
+
+        return RemoteLake(store, at.lake)
+    return LocalLake(at.lake_path)
 
 
 def require_type(store: Store, at: Addresses, event_type: str) -> None:

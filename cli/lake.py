@@ -90,14 +90,14 @@ def query(
 
     Each event type is a view: flight_departed, or "flight.departed" in double quotes.
     """
-    from . import sealed
+    from . import hour_rows, sealed
     from .addresses import find
     from .failures import WrongInput
     from .output import console, print_json, table
 
     if as_json and as_csv:
         raise WrongInput("--json and --csv exclude each other")
-    columns, rows = sealed.ask(find("lake").lake_path, sql)
+    columns, rows = sealed.ask(hour_rows.sealed_of(find("lake")), sql)
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     elif as_csv:

@@ -65,10 +65,15 @@ class ObjectStore:
         names = (path[len(folder) + 1 :] for path in found)
         return sorted(name for name in names if "/" not in name and name > after)
 
-    def paths(self, folder: str, after: str | None = None) -> list[str]:
-        """Everything below a folder, at any depth."""
+    def paths(self, folder: str, after: str | None = None) -> dict[str, int]:
+        """Everything below a folder, at any depth: path → bytes."""
         with answered(folder):
-            return [meta["path"] for chunk in obstore.list(self._store, folder, offset=after) for meta in chunk]
+            return {meta["path"]: meta["size"] for chunk in obstore.list(self._store, folder, offset=after) for meta in chunk}
+
+    def piece(self, path: str, start: int, end: int) -> bytes:
+        """The bytes `start` … `end` - 1 of an object, in one request."""
+        with answered(path):
+            return bytes(obstore.get_range(self._store, path, start=start, end=end))
 
     def aged(self, folder: str) -> dict[str, float]:
         with answered(folder):
