@@ -20,8 +20,11 @@ from .shards import IDS_A_BUCKET, Shard, bits_for, tag
 
 SEAL: Final = Script.read("compact_meta", "compact_seal")
 LEASE_MS: Final = 30_000
-CALL_S: Final = 0.003  # what one call should take: claims wait behind it
+LEASE: Final = Script.read("compact_lease")
+IDS_A_CALL: Final = 1_500  # about 3 ms: claims wait behind it
+COLD_IDS: Final = 20  # so many sealed ids of a bucket are copied in the time in which one is moved
 MOST_BUCKETS: Final = 512
+LONGEST_PAUSE_S: Final = 0.02
 MOST_LAYOUTS: Final = 5  # each one is a look-up for every claim
 
 
@@ -44,7 +47,7 @@ class DaySealing:
     def __init__(self, index: CompactIndex, least_days: int = 1, memory_share: float = 0.9) -> None:
         self._index, self._server, self._options = index, index.server, index.options
         self._least_days, self._memory_share = least_days, memory_share
-        self._token, self._buckets = secrets.token_hex(8), 16
+        self._token = secrets.token_hex(8)
 
     async def round(self, passed: int) -> Days | None:
         """Seal days up to `passed`: every raw partition of every event type has committed past its end (0: nothing is known).
@@ -69,14 +72,7 @@ class DaySealing:
         return Days(min(shard.sealed for shard in shards), moved, ids, used, missing, pressed and not shortened)
 
     async def _leased(self) -> bool:
-        key, client = tag(0) + "l", self._server.client
-        with translated():
-            if await client.set(key, self._token, nx=True, px=LEASE_MS):
-                return True
-            mine: bool = await client.get(key) == self._token.encode()
-            if mine:
-                await client.pexpire(key, LEASE_MS)
-        return mine
+        return bool((await self._server.evaluate(LEASE, [(tag(0) + "l", self._token, LEASE_MS)]))[0])
 
     async def _shards(self) -> list[Shard]:
         shards = [shard for shard in await self._index.shards() if shard is not None]
@@ -94,24 +90,29 @@ class DaySealing:
 
     async def _sweep(self, number: int) -> int:
         """Every bucket of every layout of the shard, then the last stroke. Returns ids moved."""
-        found = await self._index.server.client.get(tag(number) + "m")
-        shard, moved = Shard.read(found), 0
+        shard, moved = (await self._shards())[number], 0
         exat = int(self._index.now()) + self._options.life_s
         renew = time.monotonic() + LEASE_MS / 3000
         for layout in shard.layouts:
-            first = 0
-            while first < 1 << layout.bits:
-                count, started = min(self._buckets, (1 << layout.bits) - first), time.monotonic()
-                moved += (await self._server.evaluate(SEAL, [(tag(number), layout.version, first, count, exat)]))[0]
-                took = time.monotonic() - started
-                first += count
-                self._buckets = max(1, min(MOST_BUCKETS, int(count * min(2.0, CALL_S / max(took, 1e-6))) or 1))
-                await asyncio.sleep(took)
+            buckets = 1 << layout.bits
+            step = await self._step(number, shard, buckets)
+            for first in range(0, buckets, step):
+                started = time.monotonic()
+                call = tag(number), layout.version, first, min(step, buckets - first), exat
+                moved += (await self._server.evaluate(SEAL, [call]))[0]
+                await asyncio.sleep(min(LONGEST_PAUSE_S, time.monotonic() - started))
                 if time.monotonic() > renew:
                     await self._leased()
                     renew = time.monotonic() + LEASE_MS / 3000
         await self._index.turn([(number, "finish", shard.sealed, shard.keep)])
         return moved
+
+    async def _step(self, number: int, shard: Shard, buckets: int) -> int:
+        """How many buckets make a call of some milliseconds, by what is in them."""
+        counts = (await self._counts())[number]
+        hot = {day for day, _ in shard.hot if day <= shard.sealed}
+        ids = sum(count for day, count in counts.items() if day in hot)
+        return max(1, min(MOST_BUCKETS, IDS_A_CALL * buckets // (ids + sum(counts.values()) // COLD_IDS + 1)))
 
     async def _pressed(self) -> bool:
         return any(
