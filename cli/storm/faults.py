@@ -11,7 +11,7 @@ from typing import NamedTuple
 from hourmark.crashpoints import POINTS
 
 from . import mischief
-from .rig import Rig
+from .rig import WORKERS, Rig
 
 SESSION_S = 6.0  # of the native stack's workers (local/programs.py)
 SERVICES = ("receiver", "dedup", "sinks", "registry")
@@ -96,6 +96,21 @@ def _index_killed(rig: Rig, _rng: random.Random) -> str:
     return f"kill -9 valkey ({rig.signal('valkey', signal.SIGKILL)}), back with its append-only file"
 
 
+def _index_emptied(rig: Rig, _rng: random.Random) -> str:
+    """The workers must refuse to go on; then an operator stops them, rebuilds the index, and starts them again."""
+    rig.empty_index()
+    time.sleep(2.0)
+    names = [f"dedup-{number}" for number in range(1, WORKERS + 1)]
+    for name in [name for name in rig.extras if name.startswith("dedup")]:
+        rig.leave(name)
+    for name in names:
+        rig.stop(name)
+    said = rig.rebuild_index()
+    for name in names:
+        rig.later(0.0, lambda name=name: rig.stack.start(name))  # type: ignore[misc]  # bound here, not at the end of the loop
+    return f"the index is emptied, and rebuilt: {said}"
+
+
 def _registry_away(rig: Rig, rng: random.Random) -> str:
     seconds = rng.uniform(3.0, 8.0)
     rig.stop("registry")
@@ -155,6 +170,7 @@ FAULTS = (
     Fault("declare", "rebalances", 1, mischief.declare),
     Fault("index_frozen", "index away", 3, _index_frozen),
     Fault("index_killed", "index away", 3, _index_killed),
+    Fault("index_emptied", "index away", 1, _index_emptied),
     Fault("broker_killed", "broker away", 3, _broker_killed),
     Fault("broker_frozen", "broker away", 3, _broker_frozen),
     Fault("registry_away", "broker away", 2, _registry_away),

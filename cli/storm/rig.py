@@ -8,12 +8,15 @@ import itertools
 import os
 import random
 import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -22,6 +25,7 @@ from cli.demo.ledger import Ledger
 from hourmark.crashpoints import FAULTS
 from hourmark.errors import PlatformError
 from hourmark.hours import Hours, parse_label
+from local.errors import StackUnavailable
 from local.settings import StackSettings
 from local.stack import Stack
 
@@ -46,7 +50,8 @@ class Rig:
         settings = StackSettings(
             home=home, hour_seconds=hour_seconds, receivers=RECEIVERS, dedup_workers=WORKERS, sink_workers=WORKERS, start_seconds=READY_S
         )
-        self.stack = Stack(settings, environ={**os.environ, **OFTEN, **(environ or {}), FAULTS: str(self.faults)})
+        self.environ = {**os.environ, **OFTEN, **(environ or {}), FAULTS: str(self.faults)}
+        self.stack = Stack(settings, environ=self.environ)
         self.ledgers: dict[str, Ledger] = {}
         self.declared: dict[str, dict[str, Any]] = {}
         self.counting = threading.Lock()
@@ -67,6 +72,7 @@ class Rig:
         self.stack.up(bound=True)
         status = self.stack.status()
         self.receiver, self.registry, self.kafka, self.write_key = status.receiver, status.registry, status.kafka, status.write_key
+        self.redis = status.redis
         self.lake, self.hours = Path(status.lake), Hours(status.hour_seconds, parse_label(status.hour_anchor))
 
     def down(self) -> None:
@@ -154,6 +160,38 @@ class Rig:
             return self.stack.processes()
         except PlatformError:
             return []
+
+    # -- the index
+
+    def empty_index(self) -> None:
+        """FLUSHALL, as by mistake. Waits for a server that is just away."""
+        parts = urlsplit(self.redis)
+        deadline = time.monotonic() + 30.0
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection((parts.hostname or "", parts.port or 0), 2.0) as connection:
+                connection.sendall(b"FLUSHALL\r\n")
+                if connection.recv(64).startswith(b"+OK"):
+                    return
+            time.sleep(0.2)
+            self.undo_due()
+
+    def rebuild_index(self) -> str:
+        """`hourmark dedup rebuild`, as an operator runs it when no dedup worker is left; its last words."""
+        deadline = time.monotonic() + 60.0
+        while self.names("dedup") and time.monotonic() < deadline:
+            self.undo_due()
+            time.sleep(0.2)
+        ran = subprocess.run(
+            [sys.executable, "-P", "-m", "cli", "dedup", "rebuild"],
+            env={**self.environ, "HOURMARK_HOME": str(self.home)},
+            capture_output=True,
+            text=True,
+            timeout=180.0,
+            check=False,
+        )
+        if ran.returncode != 0:
+            raise StackUnavailable(f"hourmark dedup rebuild failed ({ran.returncode}): {ran.stdout[-500:]} {ran.stderr[-1500:]}")
+        return ran.stdout.strip().splitlines()[-1][:120]
 
     # -- ends of faults
 
