@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from dedup.backends import open_index
 from dedup.index import Index
 from dedup.rebuild import ProgressFile, Rebuild
-from dedup.settings import DedupSettings
 from hourmark.errors import IndexLost, IndexUnavailable, InvariantBroken
 from hourmark.kafka import client_config
 from streams.groups import groups_of
@@ -24,7 +23,7 @@ from streams.settings import Settings
 from .addresses import Addresses, home, stack_file
 from .failures import AnswerIsNo, WrongInput
 from .hour_rows import store_of
-from .index_sources import CleanSource, Counter, LakeSource
+from .index_sources import CleanSource, Counter, LakeSource, Window
 
 # What a worker had written when it was killed may reach the log so much later.
 SETTLE_S: Final = 2.0
@@ -45,11 +44,11 @@ class Rebuilt(NamedTuple):
     lost: list[str]
 
 
-def settings_of(at: Addresses) -> DedupSettings:
-    """As the dedup workers of this platform have them: HOURMARK_DEDUP_* of the environment. Raises WrongInput."""
+def settings_of(at: Addresses) -> Settings:
+    """As the dedup workers of this platform have them: HOURMARK_DEDUP_* and HOURMARK_STREAMS_* of the environment. Raises WrongInput."""
     profile = os.environ.get("HOURMARK_PROFILE") or ("local" if stack_file() else "production")
     try:
-        return DedupSettings(
+        return Settings(
             kafka=at.kafka,
             kafka_options=at.settings().kafka_options,
             redis_url=at.redis,
@@ -66,13 +65,12 @@ def settings_of(at: Addresses) -> DedupSettings:
 class IndexRebuild:
     """One run. `counter` says what is being read; `rebuild.progress` how much is in the index, of which `before` by earlier runs."""
 
-    def __init__(self, at: Addresses, settings: DedupSettings, *, again: bool, on_trouble: Callable[[str], None]) -> None:
+    def __init__(self, at: Addresses, settings: Settings, *, again: bool, on_trouble: Callable[[str], None]) -> None:
         """`again`: the index is healthy, and what it may lack is put in while workers run."""
         self._at, self._settings, self._again = at, settings, again
         self._on_trouble = on_trouble
         self._index: Index = open_index(settings)
         self._file = ProgressFile(settings.home / ("fill-index.json" if again else "rebuild-index.json"))
-        self._base = os.environ.get("HOURMARK_STREAMS_APP_ID") or str(Settings.model_fields["app_id"].default)
         self.counter, self.before = Counter(), 0
         self.rebuild = Rebuild(self._index, settings.hash_key, self._file, on_trouble)
 
@@ -86,11 +84,10 @@ class IndexRebuild:
             progress = await self.rebuild.begin()
             reached, self.before = dict(progress.reached), progress.restored
             oldest = self._settings.hours.of(int((time.time() - self._settings.claim_seconds) * 1000))
-            lake = await asyncio.to_thread(
-                lambda: LakeSource(store_of(self._at), self._settings.hours, oldest, reached, self.counter)
-            )
+            window = Window(self._settings.hours, oldest, self._settings.types)
+            lake = await asyncio.to_thread(lambda: LakeSource(store_of(self._at), window, reached, self.counter))
             await self.rebuild.insert(lake.pieces())
-            clean = CleanSource(self._settings, self._settings.hours, reached, self.counter)
+            clean = CleanSource(self._settings, window, reached, self.counter)
             try:
                 await self._read_clean(lake, clean, began)
             finally:
@@ -136,7 +133,7 @@ class IndexRebuild:
         deadline = time.monotonic() + SESSION_S
         while True:
             try:
-                await asyncio.to_thread(lambda: refuse_running(admin, groups_of(admin, self._base)))
+                await asyncio.to_thread(lambda: refuse_running(admin, groups_of(admin, self._settings.app_id)))
                 return
             except WorkersRun as exc:
                 if time.monotonic() > deadline:

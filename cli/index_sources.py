@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -35,14 +36,28 @@ class Counter:
         self.what, self.unit, self.done, self.total = what, unit, 0, total
 
 
-class LakeSource:
-    """Sealed hours of all types, oldest first, then the parts of open hours. `oldest`: the first hour inside the window."""
+class Window(NamedTuple):
+    """What the index answers for: hours from `oldest` on, of event types that match one of the shell patterns."""
 
-    def __init__(self, store: Store, hours: Hours, oldest: int, reached: Mapping[str, int], counter: Counter) -> None:
-        self._store, self._hours, self._counter = store, hours, counter
-        self.covered: dict[str, Coverage] = {name: coverage(store, name) for name in types(store)}
+    hours: Hours
+    oldest: int
+    patterns: Sequence[str]
+
+    def has(self, event_type: str) -> bool:
+        return is_event_type(event_type) and any(fnmatchcase(event_type, pattern) for pattern in self.patterns)
+
+
+class LakeSource:
+    """Sealed hours of all types, oldest first, then the parts of open hours."""
+
+    def __init__(self, store: Store, window: Window, reached: Mapping[str, int], counter: Counter) -> None:
+        self._store, self._hours, self._counter = store, window.hours, counter
+        self.covered: dict[str, Coverage] = {name: coverage(store, name) for name in types(store) if window.has(name)}
         self._sealed = sorted(
-            (hour, name) for name, found in self.covered.items() for hour in found.sealed if hour > max(reached.get(name, -1), oldest - 1)
+            (hour, name)
+            for name, found in self.covered.items()
+            for hour in found.sealed
+            if hour > max(reached.get(name, -1), window.oldest - 1)
         )
 
     def pieces(self) -> Iterator[Piece]:
@@ -77,9 +92,9 @@ class Span(NamedTuple):
 class CleanSource:
     """The clean topics of all types, from where the lake's commit chains end. Call `look`, then `pieces`, until nothing is left."""
 
-    def __init__(self, settings: PlatformSettings, hours: Hours, reached: Mapping[str, int], counter: Counter) -> None:
+    def __init__(self, settings: PlatformSettings, window: Window, reached: Mapping[str, int], counter: Counter) -> None:
         self._consumer = Consumer(tail_config(settings, group_id="hourmark-rebuild", queued_max_messages_kbytes=32_768))
-        self._hours, self._counter = hours, counter
+        self._window, self._counter = window, counter
         self._next: dict[Where, int] = {}
         self._reached = reached
         self.lost: list[str] = []
@@ -88,7 +103,7 @@ class CleanSource:
         """What is to be read now. `lost` names the offsets that neither the lake nor the topic has. Raises BrokerUnavailable."""
         try:
             named = [topic for topic in self._consumer.list_topics(timeout=10).topics if topic.startswith("clean.")]
-            counts = partition_counts(self._consumer, [topic for topic in named if is_event_type(event_type_of(topic))])
+            counts = partition_counts(self._consumer, [topic for topic in named if self._window.has(event_type_of(topic))])
             found: dict[Where, Span] = {}
             for topic, count in counts.items():
                 name = event_type_of(topic)
@@ -145,7 +160,7 @@ class CleanSource:
         value, stamp = message.value(), _stamp(message)
         if value is None or len(value) < ID_END or stamp is None:
             return  # a barrier, or a record of somebody else's, which the lake does not take either
-        ids, owners, newest = rows.get((name, hour := self._hours.of(stamp.append_ms)), ([], [], 0))
+        ids, owners, newest = rows.get((name, hour := self._window.hours.of(stamp.append_ms)), ([], [], 0))
         ids.append(value[ID_START:ID_END])
         owners.append(Coordinates(stamp.source, stamp.partition, stamp.offset).pack())
         rows[name, hour] = ids, owners, max(newest, stamp.append_ms)

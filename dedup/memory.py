@@ -58,7 +58,7 @@ class MemoryIndex:
     def forget(self) -> None:
         """Lose everything, as a server that restarts without its data."""
         self._owners.clear()
-        self._initialised = False
+        self._initialised = self._restoring = False
         self._lives += 1
 
     def forget_since(self, age_s: float) -> None:

@@ -37,7 +37,7 @@ class DedupSettings(PlatformSettings):
     redis_timeout: float = _own("redis_timeout", 3.0, gt=0, description="Seconds to wait for an answer of the index before trying again")
 
     reassert_seconds: float = _own(
-        "reassert_seconds", 30.0, ge=0, le=300, description="Claims of so many seconds are made again after a failover of the index; 0: none"
+        "reassert_seconds", 30.0, ge=0, le=300, description="Claims of so many s are made again when the index failed over; 0: none"
     )
     volatile: bool = _own("volatile", False, description="Profile production: accept a Redis that keeps nothing on disk")
     index_shards: int = _own(

@@ -86,12 +86,23 @@ def test_an_emptied_index_is_refused(stage: Stage) -> None:
     stage.redis.flushdb()
     stage.send(thing, ids)
     stage.flush()
-    assert worker.wait(20) == EXIT_BROKEN
+    assert worker.wait(60) == EXIT_BROKEN
     assert "index_lost" in worker.said()
     again = stage.worker()
-    assert again.wait(20) == EXIT_BROKEN
+    assert again.wait(60) == EXIT_BROKEN
     assert "lost its memory" in again.said()
     assert_exact(stage.clean(thing), ids)
+
+
+def test_a_worker_without_events_notices_too(stage: Stage) -> None:
+    thing = stage.declare()
+    worker = stage.worker()
+    stage.send(thing, new_ids(10))
+    stage.flush()
+    stage.wait_clean(thing, 10)
+    stage.redis.flushdb()
+    assert worker.wait(60) == EXIT_BROKEN
+    assert "index_lost" in worker.said()
 
 
 def test_claims_without_canary_are_refused_even_without_commits(stage: Stage) -> None:
@@ -126,5 +137,5 @@ def test_retention_that_overtook_the_worker_is_refused(stage: Stage) -> None:
     for future in stage.admin.delete_records([TopicPartition(topic.topic, 0, end)]).values():
         future.result()
     again = stage.worker()
-    assert again.wait(20) == EXIT_BROKEN
+    assert again.wait(60) == EXIT_BROKEN
     assert "events that were never read" in again.said()
