@@ -21,7 +21,7 @@ from .reading import nodes_of, samples
 
 log = structlog.get_logger()
 
-ROWS: Final = 16_384
+ROWS: Final = 32_768  # about a run: a piece more would be a copy more
 BYTES: Final = 8 << 20
 
 
