@@ -123,10 +123,12 @@ class Run:
     def _declare(self, names: Sequence[str]) -> dict[str, float]:
         started = time.monotonic()
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            revisions = list(pool.map(lambda name: self._one(name)["revision"], names))
+            answers = list(pool.map(self._one, names))
         stored = time.monotonic() - started
-        self._until_applied(max(revisions))
-        return {"seconds": stored, "applied_s": time.monotonic() - started, "ms_per_type": stored / len(names) * 1000}
+        self._until_applied(max(answer["revision"] for answer in answers))
+        applied, stages = time.monotonic() - started, [stage for answer in answers for stage in answer["stages"]]
+        slowest = {f"{name}_most_s": max(s["ms"] for s in stages if s["stage"] == name) / 1000 for name in {s["stage"] for s in stages}}
+        return {"seconds": stored, "applied_s": applied, **slowest}
 
     def _one(self, name: str, wait: float = 0.0) -> dict[str, Any]:
         schema = {"type": "record", "name": name.rpartition(".")[2], "fields": FIELDS}
