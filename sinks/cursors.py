@@ -44,6 +44,11 @@ class Source:
         self.words: Words = np.ndarray((self.size + 9,), np.dtype("<u8"), self.bytes.data, strides=(1,))
         self.turns = TURNS
 
+    def windows(self, size: int) -> npt.NDArray[np.uint8]:
+        """The `size` bytes from each position on, where they lie."""
+        count = len(self.bytes) - size + 1
+        return np.ndarray((count, size), np.uint8, self.bytes.data, strides=(1, 1)) if count > 0 else np.zeros((1, size), np.uint8)
+
 
 class Cursors:
     """One position per datum, in the order of the bytes; `ends`: where each datum ends, which lies before the next one's start."""

@@ -132,12 +132,12 @@ class Enum:
 class Fixed:
     def __init__(self, kind: Any, size: int) -> None:
         self.kind, self.least = kind, size
-        self._span = np.arange(size)
 
     def read(self, cursors: Cursors) -> Any:
         start, _ = cursors.span(np.full(len(cursors), self.least, np.int64))
-        raw = cursors.source.bytes.take(start[:, None] + self._span, mode="clip")
-        return pa.Array.from_buffers(self.kind, len(start), [None, _buffer(np.ascontiguousarray(raw))])
+        places = cursors.source.windows(self.least)
+        raw = places[np.minimum(start, len(places) - 1)]
+        return pa.Array.from_buffers(self.kind, len(start), [None, _buffer(raw)])
 
 
 class Record:
