@@ -72,6 +72,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON docume
 
 
 def _show(found: StackStatus, types: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
+
     from .output import console, table
 
     out = console()
@@ -83,6 +85,8 @@ def _show(found: StackStatus, types: list[dict[str, Any]]) -> None:
     if found.processes:
         processes = [(p.name, str(p.pid or "-"), p.state, p.ready) for p in found.processes]
         out.print(table(("process", "pid", "state", "ready"), processes, right=["pid"]))
+    for stuck in (p for p in found.processes if p.stuck):
+        out.print(f"[red]{stuck.name}[/] {escape(stuck.why)}")
     if types:
         rows = [(t["type"], t["watermark"], t["open_hours"], t["lag"], "; ".join(b["detail"] for b in t["blocked_by"][:2])) for t in types]
         out.print(table(("event type", "sealed until", "open hours", "lag", "blocked by"), rows, right=["open hours", "lag"]))

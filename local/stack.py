@@ -28,7 +28,7 @@ from local.remembered import Remembered
 from local.server import bound_to_parent, spawn
 from local.settings import StackSettings
 from local.starting import Starting, run_once
-from local.status import ProcessStatus, StackStatus, asked, says_ok
+from local.status import ProcessStatus, StackStatus, asked, says_ok, why_not
 from local.stopping import end_at_once, signals_as_interrupt, stop_stack, until_stopped
 from local.supervision import Process, Supervisor, configuration, connect, launch
 
@@ -142,7 +142,7 @@ class Stack:
         running = supervisor.processes() if supervisor else []
         up = supervisor is not None
         order = {name: number for number, name in enumerate(STAGES)}
-        processes = [ProcessStatus(p.name, p.pid or None, p.state, self._ready(memory, p.name) if p.pid else False) for p in running]
+        processes = [self._process(memory, p) for p in running]
         processes.sort(key=lambda p: (order.get(p.name.rpartition("-")[0] or p.name, 0), p.name))
         parts = urlsplit(memory.lake)
         return StackStatus(
@@ -237,11 +237,14 @@ class Stack:
         memory = remembered.read(self.home)
         return connect(self.home, memory.stack) if memory else None
 
-    def _ready(self, memory: Remembered, name: str) -> bool | None:
-        if name == "registry":
-            return says_ok(urlsplit(memory.registry).netloc, "/readyz", 1.0)
-        port = memory.ports.get(f"metrics-{name}")
-        return asked(f"{HOST}:{port}", "/readyz", 1.0) if port else None
+    def _process(self, memory: Remembered, found: Process) -> ProcessStatus:
+        if not found.pid:
+            return ProcessStatus(found.name, None, found.state, False)
+        if found.name == "registry":
+            return ProcessStatus(found.name, found.pid, found.state, says_ok(urlsplit(memory.registry).netloc, "/readyz", 1.0))
+        port = memory.ports.get(f"metrics-{found.name}")
+        ready = asked(f"{HOST}:{port}", "/readyz", 1.0) if port else None
+        return ProcessStatus(found.name, found.pid, found.state, ready, why_not(f"{HOST}:{port}", 1.0) if ready is False else "")
 
     def _environment(self, memory: Remembered) -> dict[str, str]:
         return {**SESSIONS, **self._environ, **environment(self.settings, memory), family.MARK: family.mark(self.home, memory.stack)}

@@ -45,6 +45,9 @@ def test_ready_means_every_process_and_every_service() -> None:
     assert not replace(STATUS, receiver_ready=False).ready
     assert not replace(STATUS, processes=(ProcessStatus("kafka", None, "backoff"),)).ready
     assert not replace(STATUS, up=False).ready
+    lost = ProcessStatus("dedup-1", 13, "running", False, "index_lost: no canary")
+    assert not replace(STATUS, processes=(lost,)).ready
+    assert replace(STATUS, processes=(replace(lost, why="rebalancing"),)).ready
 
 
 class Half(BaseHTTPRequestHandler):
