@@ -55,7 +55,7 @@ class Shape:
     dedup_workers: int = 2
     dedup_shards: int = 1
     sink_workers: int = 2
-    hour_seconds: int = 120
+    hour_seconds: int = 100
     rest_s: float = 60.0
 
 
