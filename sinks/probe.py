@@ -107,7 +107,7 @@ def _lets_one_of_many_win(store: Store, fresh: Callable[[], str]) -> str:
 
 
 def _find_out_copies(store: ObjectStore, fresh: Callable[[], str]) -> None:
-    """Copying inside the store only if the target is absent. Without it large files go up in one request, and through memory."""
+    """Copying inside the store only if the target is absent. Without it large files go up in one request, however long that takes."""
     source, target = fresh(), fresh()
     store.create(source, b"source")
     store.create(target, b"target")
@@ -121,4 +121,4 @@ def _find_out_copies(store: ObjectStore, fresh: Callable[[], str]) -> None:
             raise
         store.copies = False
     if not store.copies:
-        log.warning("the store cannot copy only if absent: files above 16 MB go through memory; allow 300 MB more for each worker")
+        log.warning("the store cannot copy only if absent: large files go up in one request each, which starts over after any fault")

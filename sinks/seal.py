@@ -108,7 +108,7 @@ class Sealer:
         """Another has sealed the next hour: a worker that took over, or someone by force. What we have read may be out of date."""
         hour = line.next_hour()
         if hour is None:
-            return line.sealed is None and self._newest(line) is not None
+            return line.sealed is None and bool(self._store.names(layout.seals(line.event_type)))
         return self._store.read(layout.seal(line.event_type, hour)) is not None
 
     def _load(self, line: Line) -> bool:

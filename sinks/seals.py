@@ -9,19 +9,11 @@ from hourmark.hours import label, parse_label
 from . import layout
 from .store import Store
 
-LOOK_BACK: Final = (48, 30 * 24)  # hours; a page of an object store's listing holds 1,000 names
+LOOK_BACK: Final = 48  # hours; a page of an object store's listing holds 1,000 names
 
 
 def newest_seal(store: Store, event_type: str, now_hour: int) -> int | None:
     """The newest hour that has been decided about, None when there is none. One listing of two days in the usual case."""
     folder = layout.seals(event_type)
-    for back in LOOK_BACK:
-        names = store.names(folder, f"{label(now_hour - back)}.json")
-        if names:
-            return _hour(names[-1])
-    names = store.names(folder)
-    return _hour(names[-1]) if names else None
-
-
-def _hour(name: str) -> int:
-    return parse_label(name.removesuffix(".json"))
+    names = store.names(folder, f"{label(now_hour - LOOK_BACK)}.json") or store.names(folder)
+    return parse_label(names[-1].removesuffix(".json")) if names else None
