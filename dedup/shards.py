@@ -11,9 +11,9 @@ FINGERPRINT: Final = 6
 READY: Final = 0
 REBUILDING: Final = 1
 
-_FIXED: Final = Struct(">HHHBBBH")
-_LAYOUT: Final = Struct(">BBH")
-_HOT: Final = Struct(">HB")
+_FIXED: Final = Struct(">IIIBBBH")
+_LAYOUT: Final = Struct(">BBI")
+_HOT: Final = Struct(">IB")
 
 
 def tag(shard: int) -> str:

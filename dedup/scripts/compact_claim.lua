@@ -12,14 +12,14 @@ for i, l in ipairs(m.layouts) do
   colds[i], spans[i], place[l.version] = cold_key(l.version), 2 ^ (32 - l.bits), i
 end
 
-local function in_cold(c, g)  -- segments: day u16 | count u16 | count x fingerprint[1..F]; a hit counts only when aligned inside one
+local function in_cold(c, g)  -- segments: day u32 | count u16 | count x fingerprint[1..F]; a hit counts only when aligned inside one
   local q = find(c, g, 1, true)
   while q do
     local s = 1
     while s <= q do
-      local e = s + 4 + (byte(c, s + 2) * 256 + byte(c, s + 3)) * F
+      local e = s + 6 + (byte(c, s + 4) * 256 + byte(c, s + 5)) * F
       if q < e then
-        if q >= s + 4 and (q - s - 4) % F == 0 then return true end
+        if q >= s + 6 and (q - s - 6) % F == 0 then return true end
         break
       end
       s = e

@@ -91,6 +91,6 @@ def test_buckets_are_sized_for_32_ids_a_day() -> None:
 
 
 def test_a_shard_reads_what_its_scripts_write() -> None:
-    raw = struct.pack(">HHHBBBH", 7, 6, 5, 6, 1, 2, 1) + struct.pack(">BBHBBH", 1, 12, 4, 2, 13, 0) + struct.pack(">HB", 8, 2)
+    raw = struct.pack(">IIIBBBH", 7, 6, 5, 6, 1, 2, 1) + struct.pack(">BBIBBI", 1, 12, 4, 2, 13, 0) + struct.pack(">IB", 8, 2)
     assert Shard.read(raw) == Shard(7, 6, 5, 6, 1, (Layout(1, 12, 4), Layout(2, 13, 0)), ((8, 2),))
     assert Shard.read(raw).due
