@@ -103,9 +103,13 @@ class IndexRebuild:
             await self._index.close()
 
     async def _read_clean(self, lake: LakeSource, clean: CleanSource, began: float) -> None:
-        while spans := await asyncio.to_thread(clean.look, lake.covered):
-            await self.rebuild.insert(clean.pieces(spans))
-            if self._again:  # workers write on: what they write now, they have claimed
+        """To the end, which must not move any more once what workers had written last has had its time to arrive."""
+        while True:
+            settled = time.monotonic() >= began + SETTLE_S
+            spans = await asyncio.to_thread(clean.look, lake.covered)
+            if spans:
+                await self.rebuild.insert(clean.pieces(spans))
+            if self._again or (settled and not spans):  # with --again workers write on: what they write now, they have claimed
                 return
             await asyncio.sleep(max(0.0, began + SETTLE_S - time.monotonic()))
 
