@@ -33,7 +33,7 @@ INDEX_BYTES_PER_ID = Gauge("hourmark_dedup_index_bytes_per_id", "Memory used by 
 WINDOW_MISSING_DAYS = Gauge("hourmark_dedup_window_missing_days", "Days by which memory pressure has shortened the window")
 FAILOVERS = Counter("hourmark_dedup_index_failovers_total", "Times that the id index came back as another server, or restarted")
 REASSERTED = Counter("hourmark_dedup_index_reasserted_total", "Claims made again after a failover")
-DOUBLED = Counter("hourmark_dedup_index_doubled_total", "Events that another copy was let through for, as a failover had lost their claims")
+DOUBLED = Counter("hourmark_dedup_doubled_total", "Events that another copy was let through for, as a failover had lost their claims")
 LAG = Gauge("hourmark_dedup_lag_records", "Raw records not yet finished, over all owned partitions")
 
 
