@@ -53,7 +53,7 @@ def test_ten_days_of_busy_open_hours_fits_into_the_metadata() -> None:
     assert len(encode_state(state)) <= METADATA_MAX
 
 
-@pytest.mark.parametrize("text", ["", "?", "0", encode_state(PartitionState(5))[:-1]])
+@pytest.mark.parametrize("text", ["", "?", "0", encode_state(PartitionState(5))[:-2]])
 def test_damage_is_named(text: str) -> None:
     with pytest.raises(InvariantBroken, match=r"raw.a.b\[0\] at 5 carries no readable state"):
         decode_state(text, "raw.a.b[0] at 5")
