@@ -79,8 +79,11 @@ def seconds(value: float | None) -> str:
 
 
 def words(found: Iterable[Block], at_most: int = 3) -> str:
-    """`p3: dedup has 12 raw records before it; …` on one line."""
-    said = [block.detail if block.partition is None else f"p{block.partition}: {block.detail}" for block in found]
+    """`p3: dedup has 12 raw records before it; …` on one line. Partitions of one trouble are told together."""
+    troubles: dict[str, list[int]] = {}
+    for block in found:
+        troubles.setdefault(block.detail, []).extend(() if block.partition is None else (block.partition,))
+    said = [f"{', '.join(f'p{number}' for number in numbers)}: {detail}" if numbers else detail for detail, numbers in troubles.items()]
     return "; ".join([*said[:at_most], *([f"and {len(said) - at_most} more"] if len(said) > at_most else [])])
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .line import Line
 
@@ -23,6 +23,13 @@ class Reason(StrEnum):
     HELD = "held"
     AUDIT_HELD = "audit_held"
     SEALING = "sealing"
+
+
+_MEANS: Final = {
+    "lake_unavailable": "the lake is away, full or refuses",
+    "registry_unavailable": "a schema is missing and the registry does not have it",
+    "broker_unavailable": "Kafka does not take refused records",
+}
 
 
 class Flow(NamedTuple):
@@ -68,7 +75,7 @@ def _of_partition(line: Line, partition: int, now: Situation) -> Block:
     if behind > 0 and flow.owned is False:
         return Block(partition, Reason.NO_OWNER, f"no sink worker owns the partition; {behind:,} records wait")
     if behind > 0 and now.held:
-        return Block(partition, Reason.HELD, f"a sink worker waits: {', '.join(now.held)}; {behind:,} records wait")
+        return Block(partition, Reason.HELD, f"a sink worker waits: {_meaning(now.held)}; {behind:,} records wait")
     if flow.dedup_owned is False:
         return Block(partition, Reason.NO_DEDUP_OWNER, "no dedup worker owns the raw partition, so nobody writes its barrier")
     if flow.dedup_lag:
@@ -76,6 +83,10 @@ def _of_partition(line: Line, partition: int, now: Situation) -> Block:
     if behind > 0:
         return Block(partition, Reason.SINK_BEHIND, f"the sink has {behind:,} records before it")
     return Block(partition, Reason.NO_BARRIER, "dedup has not closed the hour here: no barrier yet")
+
+
+def _meaning(codes: tuple[str, ...]) -> str:
+    return ", ".join(_MEANS.get(code, code) for code in codes)
 
 
 def _ready(line: Line, hour: int, now: Situation) -> Block:
@@ -87,5 +98,5 @@ def _ready(line: Line, hour: int, now: Situation) -> Block:
     if faults:
         return Block(None, Reason.AUDIT_HELD, f"its audit does not balance, and the type may want it held: {'; '.join(faults[:3])}")
     if now.held:
-        return Block(0, Reason.HELD, f"a sink worker waits: {', '.join(now.held)}")
+        return Block(0, Reason.HELD, f"a sink worker waits: {_meaning(now.held)}")
     return Block(None, Reason.SEALING, "every partition has closed it: it is being sealed")

@@ -9,6 +9,7 @@ from .manifest import Plan
 
 LOOK_EVERY_S = 0.25
 LOOK_AT_MOST_S = 2.0
+ASLEEP_S = 15.0  # an overdue hour of a sleeping type is looked at so often: someone may have sealed it by force
 
 
 class Line:
@@ -69,7 +70,7 @@ class Line:
     def rest(self, now: float) -> None:
         """Sleep until woken when no partition is ahead of the others; else look again, ever less often."""
         self.awake = self.next_hour() is None or self.open_hours() > 0
-        self.look_at = now + self.pause
+        self.look_at = now + (self.pause if self.awake else ASLEEP_S)
         self.pause = min(self.pause * 1.5, LOOK_AT_MOST_S)
 
 

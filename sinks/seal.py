@@ -65,7 +65,7 @@ class Sealer:
             moment = time.monotonic()
             if moment >= until:
                 break
-            if not line.awake or moment < line.look_at:
+            if moment < line.look_at or not (line.awake or self._overdue(line)):
                 continue
             try:
                 done += self._advance(line, until)
@@ -76,6 +76,11 @@ class Sealer:
                     line.trouble = exc.code
                     log.warning("sealing is on hold", event_type=line.event_type, code=exc.code, error=exc.message)
         return done
+
+    def _overdue(self, line: Line) -> bool:
+        """The next hour is over, and its barriers should have been here."""
+        hour = line.next_hour()
+        return hour is not None and self._clock.end_ms(hour) + 2000 * self._clock.margin_s < self._now() * 1000
 
     def _advance(self, line: Line, until: float) -> int:
         if (not line.books or self._overtaken(line)) and not self._load(line):
@@ -98,9 +103,9 @@ class Sealer:
         return done
 
     def _tell_blocked(self, line: Line) -> None:
-        """How many partitions keep the next hour from being sealed, when others have closed it; -1 stands for its audit."""
+        """How many partitions keep the next hour from being sealed, once others have closed it or it is overdue; 1 when its audit does."""
         hour = line.next_hour()
-        waiting = hour is not None and line.open_hours() > 0
+        waiting = line.open_hours() > 0 or self._overdue(line)
         telemetry.BLOCKED.labels(line.event_type, "not_closed").set(len(line.missing(hour)) if hour is not None and waiting else 0)
         telemetry.BLOCKED.labels(line.event_type, "audit_held").set(int(line.held))
 

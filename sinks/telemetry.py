@@ -21,7 +21,7 @@ HOLDS = Counter("hourmark_sink_holds_total", "Times a partition had to wait", ["
 OPEN_HOURS = Gauge("hourmark_sink_open_hours", "Hours closed on some partition and not presented yet", _TYPE)
 BLOCKED = Gauge(
     "hourmark_sink_blocked_partitions",
-    "Partitions that keep a type's next hour from being sealed while others have closed it",
+    "Partitions that keep a type's next hour from being sealed, once others have closed it or it is overdue",
     [*_TYPE, "reason"],
 )
 HELD = Gauge("hourmark_sink_held_partitions", "Partitions of this worker that wait for the world to answer", [*_TYPE, "reason"])

@@ -188,3 +188,21 @@ def test_a_worker_that_seals_first_has_decided() -> None:
     assert (plan.complete, plan.forced) == (True, None)
     assert plan == decode(Plan, store.files[layout.seal(TYPE, HOUR)])
     assert fsck(store) == []
+
+
+def test_a_sleeping_sealer_finds_an_overdue_hour_that_was_forced() -> None:
+    """No partition has closed it, so nothing would ever wake the sealer."""
+    room, feed = Room(*ONE), Feed()
+    fill(feed, HOUR, range(3))
+    feed.barrier(HOUR)
+    fill(feed, HOUR + 1, range(3, 5))
+    room.drain(feed)
+    room.seal()
+    line = room.sealer._lines[TYPE]
+    seal(room.store, HOUR + 1, 1)
+    assert not line.awake
+    room.sealer.step(1e18)
+    assert len(room.outbox.sealed) == 1
+    line.look_at = 0.0
+    room.sealer.step(1e18)
+    assert (manifest(room, HOUR + 1).complete, manifest(room, HOUR + 1).totals.rows) == (False, 2)
