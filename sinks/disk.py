@@ -120,12 +120,6 @@ class _Aside:
         with self._cleared(name):
             return _write_durably(self._aside / name, fill)
 
-    def copy(self, path: str, name: str) -> Stored:
-        """A hard link: part and presented file are one file on the disk."""
-        with self._cleared(name):
-            os.link(self._store.root / path, self._aside / name)
-            return self._store.stored(path)
-
     def finish(self, last: list[tuple[str, bytes]]) -> bool:
         with self._cleared(str(self._target)):
             for name, data in last:

@@ -122,18 +122,10 @@ class ObjectStore:
         with answered(path), suppress(FileNotFoundError):
             obstore.delete(self._store, path)
 
-    def duplicate(self, path: str, target: str) -> None:
-        """Give an object a second name, unless something has that name already."""
-        if self.copies:
-            with answered(target):
-                self._copy(path, target)
-            return
-
-        def fill(file: IO[bytes]) -> None:
-            for chunk in obstore.get(self._store, path).stream(min_chunk_size=1 << 20):
-                file.write(chunk)
-
-        self.write(target, fill)
+    def copy(self, path: str, target: str) -> bool:
+        """Give an object a second name. False when something has that name already; NotSupported is LakeUnavailable like all else."""
+        with answered(target):
+            return self._only_if_absent(target, lambda: obstore.copy(self._store, path, target, overwrite=False))
 
     def publication(self, folder: str) -> Publication:
         return _InPlace(self, folder)
@@ -147,13 +139,10 @@ class ObjectStore:
         try:
             obstore.put(self._store, aside, file, use_multipart=True, chunk_size=CHUNK, max_concurrency=LANES)
             crashpoint("lake.synced")
-            return self._copy(aside, path)
+            return self.copy(aside, path)
         finally:
             with suppress(OSError, BaseError):  # what stays there harms nobody
                 obstore.delete(self._store, aside)
-
-    def _copy(self, path: str, target: str) -> bool:
-        return self._only_if_absent(target, lambda: obstore.copy(self._store, path, target, overwrite=False))
 
     def _only_if_absent(self, path: str, act: Any) -> bool:
         """Do it; False when the store says that the name is taken, and it is: a 409 may only mean that another is just writing it."""
@@ -182,12 +171,6 @@ class _InPlace:
     def write(self, name: str, fill: Fill) -> Stored:
         path = f"{self._folder}/{name}"
         return self._store.stored(path) if name in self._there else self._store.write(path, fill)
-
-    def copy(self, path: str, name: str) -> Stored:
-        target = f"{self._folder}/{name}"
-        if name not in self._there:
-            self._store.duplicate(path, target)
-        return self._store.stored(target)
 
     def finish(self, last: list[tuple[str, bytes]]) -> bool:
         """All files were created here. Else the caller reads what stands: another version of ours may have begun the hour."""

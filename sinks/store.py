@@ -21,11 +21,9 @@ class Stored(NamedTuple):
 
 
 class Publication(Protocol):
-    """One hour on its way to be presented. Call `write` and `copy` for each planned file, then `finish` once."""
+    """One hour on its way to be presented. Call `write` for each planned file, then `finish` once."""
 
     def write(self, name: str, fill: Fill) -> Stored: ...
-
-    def copy(self, path: str, name: str) -> Stored: ...
 
     def finish(self, last: list[tuple[str, bytes]]) -> bool:
         """Add these files in this order and present the hour. False when it had been begun or presented before: what stands stays."""

@@ -179,10 +179,6 @@ class DictPublication:
     def write(self, name: str, fill: Fill) -> Stored:
         return self._aside.write(name, fill)
 
-    def copy(self, path: str, name: str) -> Stored:
-        self._aside.files[name] = self._store.files[path]
-        return Stored(len(self._aside.files[name]), digest(self._aside.files[name]))
-
     def finish(self, last: list[tuple[str, bytes]]) -> bool:
         if f"{self._folder}/{SUCCESS}" in self._store.files:
             return False
