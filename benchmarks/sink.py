@@ -237,31 +237,36 @@ def _loop(kafka: str, event_type: str, events: int) -> dict[str, float]:
     from sinks.arrow import shape_of
     from sinks.columnar import ColumnarDecoder, run_of
     from sinks.decode import STAMPS
+    from sinks.memory import settle
     from sinks.parts import write_sorted
     from sinks.settings import Settings
 
     shape = shape_of(catalogue(event_type).schemas[SCHEMA_ID])
     schema, decoder = pa.schema(list(shape.stored.items())), ColumnarDecoder()
     _warm()
+    settle()
     consumer = Consumer(tail_config(Settings(kafka=kafka, lake_url="file:///none")))
     consumer.assign([TopicPartition(clean_topic(event_type), partition, 0) for partition in range(PARTITIONS)])
 
-    def write(messages: list[Any]) -> None:
-        found = [(message.value(), message.headers()[0][1]) for message in messages if message.value() is not None]
-        run = run_of([value for value, _ in found], np.frombuffer(b"".join(stamp for _, stamp in found), STAMPS))
+    def write(values: list[bytes], stamps: list[bytes]) -> None:
+        run = run_of(values, np.frombuffer(b"".join(stamps), STAMPS))
         with tempfile.TemporaryFile() as file:
             write_sorted(decoder.decode(shape, run).tables, schema, file)
 
     def work() -> None:
-        seen, held = 0, []
+        seen, values, stamps = 0, list[Any](), list[Any]()
         while seen < events + 2 * PARTITIONS:
             found = consumer.consume(10_000, 1.0)
             seen += len(found)
-            held += found
-            if len(held) > LOOP_EVENTS:
-                write(held)
-                held = []
-        write(held)
+            for message in found:
+                value = message.value()
+                if value is not None:
+                    values.append(value)
+                    headers: Any = message.headers()
+                    stamps.append(headers[0][1])
+            if len(values) > LOOP_EVENTS or seen >= events + 2 * PARTITIONS:
+                write(values, stamps)
+                values, stamps = [], []
 
     measured = _measured(work, events)
     consumer.close()

@@ -125,6 +125,7 @@ class _Lane:
     def __init__(self, source: Iterator[Any]) -> None:
         self._source = source
         self._table: Any = None
+        self._times: Any = None
         self.ended = False
         self.newest = 0
 
@@ -141,7 +142,8 @@ class _Lane:
             self.ended = True
         elif table.num_rows:
             self._table = table if self._table is None else pa.concat_tables([self._table, table])
-            self.newest = self._table.column(SORT[0])[-1].value
+            self._times = self._table.column(SORT[0]).cast(pa.int64()).to_numpy()
+            self.newest = int(self._times[-1])
 
     def take(self, limit: int | None) -> Any:
         """Rows older than `limit`, None when there are none; all rows when there is no limit."""
@@ -149,11 +151,10 @@ class _Lane:
         if limit is None:
             self._table = None
             return table
-        times = table.column(SORT[0]).cast(pa.int64()).to_numpy()
-        count = int(times.searchsorted(limit, "left"))
+        count = int(self._times.searchsorted(limit, "left"))
         if not count:
             return None
-        self._table = table.slice(count)
+        self._table, self._times = table.slice(count), self._times[count:]
         return table.slice(0, count)
 
 
