@@ -14,17 +14,25 @@ def open_index(settings: DedupSettings) -> Index:
     """The index of these settings, not yet opened."""
     if settings.backend == "memory":
         return MemoryIndex(settings.claim_seconds)
-    if settings.backend == "compact":
-        options = CompactOptions(
-            hash_key=settings.hash_key,
-            window_days=settings.window_days,
-            hours=settings.hours,
-            shards=settings.index_shards,
-            ids_a_day=settings.ids_a_day,
-            timeout=settings.redis_timeout,
-            durable=settings.durable,
-        )
-        return CompactIndex(settings.redis_url, options)
+    index = _compact(settings) if settings.backend == "compact" else _plain(settings)
+    index.server.replicas = settings.wait_replicas
+    return index
+
+
+def _compact(settings: DedupSettings) -> CompactIndex:
+    options = CompactOptions(
+        hash_key=settings.hash_key,
+        window_days=settings.window_days,
+        hours=settings.hours,
+        shards=settings.index_shards,
+        ids_a_day=settings.ids_a_day,
+        timeout=settings.redis_timeout,
+        durable=settings.durable,
+    )
+    return CompactIndex(settings.redis_url, options)
+
+
+def _plain(settings: DedupSettings) -> PlainIndex:
     return PlainIndex(
         settings.redis_url,
         hash_key=settings.hash_key,

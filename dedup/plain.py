@@ -31,24 +31,24 @@ class PlainIndex:
     def __init__(
         self, url: str, *, hash_key: bytes, window_days: int, claim_seconds: int, timeout: float = 3.0, durable: bool = False
     ) -> None:
-        self._server = IndexServer(url, timeout)
+        self.server = IndexServer(url, timeout)
         self._needs = Needs(durable)
         self._claim_seconds = claim_seconds
         self._wanted = Canary.of(LAYOUT, window_days, hash_key)
         self._witness = CANARY  # the key whose presence allows claims
 
     async def open(self) -> None:
-        await self._server.connect(self._needs)
+        await self.server.connect(self._needs)
         with translated():
-            found, rebuilding = await self._server.client.mget(CANARY, REBUILDING)
+            found, rebuilding = await self.server.client.mget(CANARY, REBUILDING)
         if found is None:
             raise IndexLost(f"no canary in the id index: {UNFINISHED if rebuilding else HELP}")
         self._wanted.check(found)
         self._witness = CANARY
 
     async def initialise(self) -> None:
-        await self._server.connect(self._needs)
-        client = self._server.client
+        await self.server.connect(self._needs)
+        client = self.server.client
         with translated():
             if await client.exists(REBUILDING):
                 raise IndexLost(f"this is no beginning: {UNFINISHED}")
@@ -60,8 +60,8 @@ class PlainIndex:
             self._wanted.check(await client.get(CANARY))
 
     async def restore(self) -> None:
-        await self._server.connect(self._needs)
-        client = self._server.client
+        await self.server.connect(self._needs)
+        client = self.server.client
         with translated():
             if await client.exists(CANARY):
                 raise InvariantBroken("this index has its canary: it lost nothing, so there is nothing to rebuild")
@@ -70,7 +70,7 @@ class PlainIndex:
         self._witness = REBUILDING
 
     async def finish_restore(self) -> None:
-        client = self._server.client
+        client = self.server.client
         with translated():
             if await client.exists(REBUILDING):
                 await client.renamenx(REBUILDING, CANARY)
@@ -81,9 +81,9 @@ class PlainIndex:
         self._witness = CANARY
 
     async def memory(self) -> str:
-        names = await self._server.names()
+        names = await self.server.names()
         with translated():
-            witness = await self._server.client.get(self._witness)
+            witness = await self.server.client.get(self._witness)
         if witness is None:
             raise IndexLost(f"no canary in the id index: {HELP}")
         return f"{names} {witness.decode()}"
@@ -95,11 +95,11 @@ class PlainIndex:
             return conflicts
         step = RECORD_BYTES * CHUNK
         calls = [("", blob[at : at + step], self._claim_seconds, self._witness) for at in range(0, len(blob), step)]
-        for number, reply in enumerate(await self._server.evaluate(_SCRIPT, calls)):
+        for number, reply in enumerate(await self.server.evaluate(_SCRIPT, calls)):
             for at in range(0, len(reply), _CONFLICT_BYTES):
                 position = number * CHUNK + int.from_bytes(reply[at : at + 4], "big")
                 conflicts[position] = reply[at + 4 : at + _CONFLICT_BYTES]
         return conflicts
 
     async def close(self) -> None:
-        await self._server.close()
+        await self.server.close()

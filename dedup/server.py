@@ -82,10 +82,14 @@ class Script(NamedTuple):
 
 
 class IndexServer:
-    """`client` after `connect`. Every method but `close` raises IndexUnavailable, IndexLost or InvariantBroken, never a vendor's error."""
+    """`client` after `connect`. `replicas`: how many must have what `evaluate` wrote before it returns.
+
+    Every method but `close` raises IndexUnavailable, IndexLost or InvariantBroken, never a vendor's error.
+    """
 
     def __init__(self, url: str, timeout: float) -> None:
         self._url, self._timeout = url, timeout
+        self.replicas = 0
         self._plain: Any = redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=None)
         self._cluster: Any = None
         self._warned = False
@@ -102,6 +106,8 @@ class IndexServer:
             raise InvariantBroken(
                 "HOURMARK_REDIS_URL is a cluster, and the index `plain` needs one server: set HOURMARK_DEDUP_BACKEND=compact or another URL"
             )
+        if clustered and self.replicas:
+            raise InvariantBroken("HOURMARK_DEDUP_WAIT_REPLICAS is for one server, and HOURMARK_REDIS_URL is a cluster: unset it")
         with translated():
             if clustered and self._cluster is None:
                 cluster = RedisCluster.from_url(
@@ -129,7 +135,13 @@ class IndexServer:
         pipe = self.client.pipeline(transaction=False)
         for key, *arguments in calls:
             pipe.execute_command("EVALSHA", script.sha, *((1, key) if key else (0,)), *arguments)
+        if self.replicas:
+            pipe.execute_command("WAIT", self.replicas, int(self._timeout * 500))
         replies: list[Any] = await pipe.execute()
+        if self.replicas and (reached := replies.pop()) < self.replicas:
+            raise IndexUnavailable(
+                f"{reached} replicas of the id index have the newest claims, and HOURMARK_DEDUP_WAIT_REPLICAS wants {self.replicas}"
+            )
         return replies
 
     async def memory(self) -> list[dict[str, Any]]:

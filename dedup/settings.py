@@ -39,6 +39,7 @@ class DedupSettings(PlatformSettings):
     reassert_seconds: float = _own(
         "reassert_seconds", 30.0, ge=0, le=300, description="Claims of so many s are made again when the index failed over; 0: none"
     )
+    wait_replicas: int = _own("wait_replicas", 0, ge=0, le=8, description="Replicas that a claim must reach to count; not on a cluster")
     volatile: bool = _own("volatile", False, description="Profile production: accept a Redis that keeps nothing on disk")
     index_shards: int = _own(
         "index_shards", 8, ge=1, le=1024, description="`compact`: parts that spread over a cluster's nodes, for ever"

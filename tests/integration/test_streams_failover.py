@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from dedup.backends import open_index
+from dedup.index import RECORD_BYTES, Claims, Index, Owners
+from dedup.settings import DedupSettings
+from hourmark.errors import IndexUnavailable
 from hourmark.schemas import EventType
 from local.redis import RedisServer
 from tests.streams.stage import Stage, assert_exact, new_ids
@@ -25,7 +30,14 @@ class Pair:
         self.primary, self.replica = RedisServer(home / "primary"), RedisServer(home / "replica")
         self.primary.start()
         self.replica.start()
-        redis.Redis.from_url(self.replica.url).replicaof("127.0.0.1", self.primary.port)
+        self.replicate()
+
+    def replicate(self) -> None:
+        replica, deadline = redis.Redis.from_url(self.replica.url), time.monotonic() + 60
+        replica.replicaof("127.0.0.1", self.primary.port)
+        while replica.info("replication").get("master_link_status") != "up":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     def break_replication(self) -> None:
         """All up to now reaches the replica, nothing after."""
@@ -50,6 +62,31 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     made = Pair(tmp_path)
     yield made
     made.stop()
+
+
+async def answer(index: Index, claims: list[Claims]) -> Owners:
+    """Of an index that waits for replicas, when they have come."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return await index.claim(claims)
+        except IndexUnavailable:
+            assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("backend", ["plain", "compact"])
+async def test_claims_may_wait_for_replicas(pair: Pair, backend: str) -> None:
+    settings = DedupSettings(redis_url=pair.primary.url, backend=backend, wait_replicas=1, profile="local", redis_timeout=1.0)
+    index = open_index(settings)
+    claims = [Claims(0, bytes(RECORD_BYTES))]
+    await index.initialise()
+    assert await answer(index, claims) == {}
+    pair.break_replication()
+    with pytest.raises(IndexUnavailable, match="0 replicas"):
+        await index.claim(claims)
+    pair.replicate()
+    assert await answer(index, claims) == {}
+    await index.close()
 
 
 @pytest.fixture
