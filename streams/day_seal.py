@@ -29,7 +29,7 @@ from .state import decode_state
 log = structlog.get_logger()
 
 LONGEST_TICK_S = 30.0
-PATIENCE_HOURS = 2  # after a day's end, before a partition that holds its sealing back is named
+PATIENCE_S, PATIENCE_DAYS = 60.0, 1 / 12  # the longer of both passes before a partition that holds a day back is named
 
 
 class DaySealer:
@@ -41,6 +41,7 @@ class DaySealer:
         self._settings, self._sealing, self._snapshot, self._now = settings, sealing, snapshot, now
         self._admin = AdminClient(client_config(settings))
         self._passed, self._sealed, self._missing = 0, 0, 0
+        self._held_since = now()
         self._told: set[str] = set()
 
     async def run(self) -> None:
@@ -69,8 +70,8 @@ class DaySealer:
         types = wanted_types(self._snapshot(), self._settings.types)
         closed = await asyncio.to_thread(committed_closed, self._admin, self._settings.app_id)
         passed, last = passed_day(closed, {topic: found.partitions for topic, found in types.items()})
-        late = self._settings.hours.of(int(self._now() * 1000)) - (over + 1) * HOURS_A_DAY
-        if types and passed < over and late > PATIENCE_HOURS:
+        self._held_since = self._now() if passed >= over or not types else self._held_since
+        if self._now() - self._held_since > max(PATIENCE_S, self._settings.hours.days_s(PATIENCE_DAYS)):
             self._once("held", "a day of the id index is not sealed: a partition is not past it yet", partition=last, day=_date(over))
         elif passed >= over:
             self._told.discard("held")

@@ -6,6 +6,7 @@ so a record at or below the highest seen is a repeat. The highest seen is commit
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from io import BytesIO
@@ -20,6 +21,7 @@ from .catalog import Registry
 from .errors import ClientError
 
 STAMP_HEADER: Final = "hm"
+BARRIER_HEADER: Final = "hm-barrier"
 STAMP: Final = Struct(">BBIQQiB")
 COMMIT_EVERY_S: Final = 1.0
 CONSUMER: Final[Mapping[str, Any]] = {"enable.auto.commit": False, "auto.offset.reset": "earliest", "enable.partition.eof": False}
@@ -30,7 +32,7 @@ _MOVED: Final = frozenset(  # the partitions went to another member, which start
 
 
 class Stamp(NamedTuple):
-    """The header `hm` of a clean record. `hour`: platform hour it belongs to. `flags`: 1 skewed, 2 unchecked."""
+    """The header `hm` of a clean record. `hour`: platform hour it belongs to. `flags`: 1 skewed, 2 unchecked, 4 echo."""
 
     version: int
     source: int
@@ -118,9 +120,11 @@ class CleanReader:
                 return None
             raise ClientError(f"cannot read {self._topic}: {error.str()}")
         value = message.value()
-        if value is None:  # a barrier
+        headers = dict(message.headers() or ())
+        if value is None:
+            self._pass_barrier(_partition(message), headers.get(BARRIER_HEADER))
             return None
-        header = dict(message.headers() or ()).get(STAMP_HEADER)
+        header = headers.get(STAMP_HEADER)
         if isinstance(header, bytes):
             stamp = Stamp._make(STAMP.unpack(header))
             place = (stamp.source, stamp.offset)
@@ -131,6 +135,12 @@ class CleanReader:
             self._high[number] = place
             self.stamp = stamp
         return self._decode(value if isinstance(value, bytes) else value.encode())
+
+    def _pass_barrier(self, number: int, header: Any) -> None:
+        """A barrier stands behind all that was settled before it: what comes again from before it is a repeat, copies included."""
+        if isinstance(header, bytes):
+            barrier = json.loads(header)
+            self._high[number] = max(self._high.get(number, (-1, -1)), (barrier["source"], barrier["offset"]))
 
     def _decode(self, value: bytes) -> dict[str, Any]:
         schema_id = int.from_bytes(value[1:5], "big")
