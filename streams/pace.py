@@ -30,5 +30,6 @@ class Pace:
         if found:
             self._last = moment
         quiet = moment - self._last > QUIET_AFTER_S
-        fetcher._fetch_min_bytes = 1 if quiet else FULL_BYTES
+        full = min(FULL_BYTES, fetcher._max_partition_fetch_bytes // 2)  # one busy partition alone must be able to fill an answer
+        fetcher._fetch_min_bytes = 1 if quiet else full
         fetcher._fetch_max_wait_ms = QUIET_MS if quiet else min(WAIT_MOST_MS, int(partitions * WAIT_PER_PARTITION_MS) + 5)

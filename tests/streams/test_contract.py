@@ -62,6 +62,7 @@ def test_the_fetcher_says_in_each_request_what_the_pace_sets() -> None:
     source = inspect.getsource(KafkaFetcher._get_actions_per_node)
     assert "self._fetch_max_wait_ms" in source
     assert "self._fetch_min_bytes" in source
+    assert "self._max_partition_fetch_bytes" in source
 
 
 def test_metadata_are_renewed_as_often_as_we_say() -> None:
