@@ -8,6 +8,7 @@ from hourmark.metrics import Counter, Gauge, Histogram
 CONSUMED = Counter("hourmark_dedup_consumed_total", "Raw records read", ["type"])
 FORWARDED = Counter("hourmark_dedup_forwarded_total", "Records written to clean", ["type"])
 DUPLICATES = Counter("hourmark_dedup_duplicates_total", "Copies removed", ["type"])
+CONFLICTS = Counter("hourmark_dedup_conflicts_total", "Copies, on a sample, whose payload is another than that of the first", ["type"])
 REJECTED = Counter("hourmark_dedup_rejected_total", "Records that are no events", ["type"])
 SKEWED = Counter("hourmark_dedup_skewed_total", "Forwarded events that arrived behind the barrier of their hour", ["type"])
 UNCHECKED = Counter("hourmark_dedup_unchecked_total", "Events forwarded without a claim (dedup: open)", ["type"])

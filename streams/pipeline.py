@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import structlog
 from faust.types import TP
 
+from dedup.conflicts import conflicts
 from dedup.deduplicator import Deduplicator, Outcome, PartitionState, Slice, positions
 from dedup.index import Index, Owners
 from hourmark.crashpoints import crashpoint
@@ -131,6 +132,8 @@ class Pipeline:
         poll.ledger.finish(poll, {tp: outcome.state for tp, outcome in zip(parts, outcomes, strict=True)})
         self.polls += 1
         _count(slices, outcomes, unchecked)
+        for event_type, number in conflicts(slices, claimed, owners).items():
+            meters.CONFLICTS.labels(event_type).inc(number)
 
     def _slice(self, poll: Poll, tp: TP) -> Slice:
         found = self.types[tp.topic]
