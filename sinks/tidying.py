@@ -41,24 +41,26 @@ class Tidying:
         try:
             if self._queue:
                 self._tidy(*self._queue.popleft())
-            elif moment >= self._staging_at:
+            elif not self._look(event_types, moment) and moment >= self._staging_at:
                 self._staging_at = moment + self._settings.sweep_every_s
                 self._take_away(islice(staging(self._store, self._now() - self._settings.sweep_age_s), AT_MOST))
-            else:
-                self._look(event_types, moment)
         except LakeUnavailable as exc:
             log.info("the lake is tidied later", error=exc.message)
 
-    def _look(self, event_types: Iterable[str], moment: float) -> None:
+    def _look(self, event_types: Iterable[str], moment: float) -> bool:
+        """Queue the partitions of the type that has waited longest; False when there is nothing to do for it."""
         every = self._settings.sweep_every_s
-        for event_type in event_types:
-            if self._next.setdefault(event_type, moment + every) <= moment:
-                self._next[event_type] = moment + every
-                stands = standing(self._store, event_type)
-                if stands is not None and self._done.get(event_type) != stands.hour:
-                    self._done[event_type] = stands.hour
-                    self._queue.extend((Partition(event_type, number), stands) for number in sorted(stands.plan.resume))
-                return
+        turns = [(self._next.setdefault(event_type, moment + every), event_type) for event_type in event_types]
+        when, event_type = min(turns, default=(moment + 1, ""))
+        if when > moment:
+            return False
+        self._next[event_type] = moment + every
+        stands = standing(self._store, event_type)
+        if stands is None or self._done.get(event_type) == stands.hour:
+            return False
+        self._done[event_type] = stands.hour
+        self._queue.extend((Partition(event_type, number), stands) for number in sorted(stands.plan.resume))
+        return True
 
     def _tidy(self, partition: Partition, stands: Standing) -> None:
         gone = compact(self._store, partition, stands.plan.resume[partition.number].entry, self._settings.checkpoint_entries)

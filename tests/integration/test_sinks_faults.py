@@ -120,15 +120,20 @@ def test_a_frozen_worker_that_wakes_up_changes_nothing(kafka: str, tmp_path: Pat
 
 
 def test_two_workers_that_both_own_everything(kafka: str, tmp_path: Path) -> None:
-    """Two groups read the same topics into one lake, as zombies would for ever: each link and each hour has one winner."""
+    """Two groups read the same topics into one lake, as zombies would for ever: each link and each hour has one winner.
+
+    Both sweep and compact all the time, without the margin of age that production has.
+    """
     stage = Stage(kafka, tmp_path, partitions=2)
     schema = wire_schema(stage.type, 1, PAYLOAD)
     entries, feeds = (schema, declared(stage.type, schema, 2)), [Feed(0), Feed(1)]
-    with stage.worker(*entries, buffer_bytes=1 << 20, part_bytes=1 << 20):
+    how = {"buffer_bytes": 1 << 20, "part_bytes": 1 << 20, "sweep_every_s": 0.01, "sweep_age_s": 0.0, "checkpoint_entries": 2}
+    with stage.worker(*entries, **how):
         stage.group += "-twin"
-        with stage.worker(*entries, buffer_bytes=1 << 20, part_bytes=1 << 20):
-            load(stage, feeds, schema, 0.02)
+        with stage.worker(*entries, **how):
+            load(stage, feeds, schema, 0.1)
             stage.wait_sealed(*range(HOUR, HOUR + HOURS))
+            eventually(lambda: len(list((stage.lake / "meta/checkpoints").rglob("*.json"))) >= 2, "checkpoints of both partitions")
     check(stage, feeds)
 
 
