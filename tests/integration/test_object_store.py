@@ -57,7 +57,7 @@ def test_killed_at_random_times_under_load(stage: Stage) -> None:
     children = [stage.process(*entries) for _ in range(2)]
     try:
         loading.start()
-        for _ in range(4):
+        for _ in range(3):
             time.sleep(rng.uniform(0.8, 1.6))
             victim = rng.randrange(2)
             children[victim].kill()
@@ -126,16 +126,15 @@ def test_killed_at_every_step_and_finished_by_others(stage: Stage, monkeypatch: 
     assert len(names) == 3, names
 
 
-FAULTS = ("lost", "done_500", "500", "503", "cut", "409")
+FAULTS = ("lost", "done_500", "500", "503", "cut", "409", "slow")
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_store_that_fails_and_loses_replies(stage: Stage, faulty: FaultyStore, seed: int) -> None:
+def test_a_store_that_fails_and_loses_replies(stage: Stage, faulty: FaultyStore) -> None:
     """One request in eight goes wrong, most of them after they were carried out. Two workers own everything, so they also race."""
     stage.lake_options = options_for(faulty.url, timeout="5s")
     entries, feeds = declarations(stage), [Feed(0), Feed(1)]
     loading = threading.Thread(target=load, args=(stage, feeds, entries[0], 0.02), daemon=True)
-    faulty.faults = seeded(seed, 0.125, FAULTS)
+    faulty.faults = seeded(1, 0.125, FAULTS)
     try:
         with stage.worker(*entries):
             stage.group += "-other"
