@@ -18,6 +18,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from hourmark.errors import LakeUnavailable, SettingsError
+from hourmark.settings import load
 from sinks import object_store
 from sinks.disk import DiskStore
 from sinks.lake import open_store
@@ -175,6 +176,19 @@ def test_urls(tmp_path: Path) -> None:
     for wrong in ("relative/path", "file://host/x", "what://x", "s3:///x", "memory:///"):
         with pytest.raises(SettingsError):
             open_store(wrong)
+
+
+def test_the_environment_is_enough(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials under the vendor's names, the rest in one mapping; plain HTTP to this machine needs no word."""
+    monkeypatch.setenv("HOURMARK_LAKE_URL", s3.bucket())
+    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "ENDPOINT_URL": s3.url}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("HOURMARK_LAKE_OPTIONS", '{"region": "eu-west-1", "timeout": "10s"}')
+    settings = load(Settings)
+    assert open_store(settings.lake_url, settings.plain_lake_options).create("a", b"x")
+    monkeypatch.setenv("HOURMARK_LAKE_OPTIONS", '{"region": {"a": 1}}')
+    with pytest.raises(SettingsError, match="HOURMARK_LAKE_OPTIONS"):
+        load(Settings)
 
 
 def test_secrets_are_never_shown() -> None:
