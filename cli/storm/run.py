@@ -24,7 +24,7 @@ from .senders import Library, Plain, Sending
 TWICE = 0.15  # rounds with two faults
 PAUSE_S = (0.8, 2.4)
 CALM_EVERY = 8
-CALM_MOST_S = 12.0
+CALM_MOST_S = 9.0
 STUCK_S = 900.0
 SETTLE_S = 180.0
 SEAL_S = 180.0

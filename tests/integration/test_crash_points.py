@@ -20,7 +20,7 @@ from tests.e2e.platform import Load, Platform, until
 
 pytestmark = pytest.mark.real
 HOUR_SECONDS = 4
-OFTEN = {"HOURMARK_SINKS_SWEEP_EVERY_S": "1", "HOURMARK_SINKS_CHECKPOINT_ENTRIES": "2"}
+OFTEN = {"HOURMARK_SINKS_SWEEP_EVERY_S": "2.5", "HOURMARK_SINKS_CHECKPOINT_ENTRIES": "2"}
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def platform(home: Path) -> Iterator[Platform]:
         stack.down()
 
 
+@pytest.mark.timeout(600)
 def test_a_process_dies_at_every_step(platform: Platform, home: Path) -> None:
     event_type = platform.declare("stepped", tier="standard")
     with Load(platform, event_type, per_second=800) as load:
