@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-STAGES = ("receiver", "dedup", "sink", "end_to_end")
+STAGES = ("receiver", "dedup", "sink", "index", "end_to_end")
 SHAPE = "types"  # minutes long and without events per second: only when it is asked for
 
 

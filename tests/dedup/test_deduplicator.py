@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dedup.deduplicator import Deduplicator, Outcome, PartitionState, Slice, is_claimable, positions
-from dedup.index import Owners
+from dedup.index import SEALED_OWNER, Owners
 from dedup.memory import MemoryIndex
-from hourmark.event import FLAG_SKEWED, FLAG_UNCHECKED, CleanBarrier, Coordinates, unpack_stamp
+from hourmark.event import FLAG_ECHO, FLAG_SKEWED, FLAG_UNCHECKED, CleanBarrier, Coordinates, unpack_stamp
 from tests.dedup.records import HOURS, START, Model, Record, barrier, event, read_clean, rubbish
 
 RUBBISH = (None, b"", b"\x00\x00\x00", b"\x01" * 40, b"\x00" * 20)
@@ -137,3 +137,28 @@ def test_what_is_no_event_is_rejected_and_not_claimed(value: bytes | None) -> No
     assert deduplicator.claims(part).records == b""
     outcome = deduplicator.decide(PartitionState(), part, Owners(), range(0))
     assert (outcome.total.rejected, outcome.clean) == (1, [])
+
+
+def test_a_claim_is_of_the_day_of_its_hour() -> None:
+    """Not of the append time alone: behind a barrier that closed a day nothing is claimed for that day, whatever clocks say."""
+    deduplicator, day = Deduplicator(HOURS, b"key"), (HOURS.of(START) // 24 + 1) * 24
+    end = HOURS.start_ms(day)
+    whole = slice_of([event(0, end - 2, 1), event(1, end - 1, 2)])
+    assert (deduplicator.claims(whole).append_ms, deduplicator.claims(whole).times) == (end - 1, ())
+    behind = deduplicator.claims(whole, PartitionState(closed=day - 1))
+    assert (behind.append_ms, behind.times) == (end, ()), "a clock that stepped back"
+    log = [event(0, end - 2, 1), barrier(1, end - 2, day - 1), event(2, end - 1, 2), barrier(3, end + 1, day - 1), event(4, end - 1, 3)]
+    claims = deduplicator.claims(slice_of(log))
+    assert list(claims.times) == [end - 2, end - 1, end], "only a valid barrier closes"
+    assert len(claims.records) == 3 * 24
+    assert list(deduplicator.claims(slice_of([rubbish(0, end - 1, b""), event(1, end, 1)])).times) == [end]
+
+
+def test_an_echo_is_forwarded_and_flagged_and_a_copy_in_a_sealed_day_is_not() -> None:
+    part = slice_of([event(0, START, 1), event(1, START, 2), event(2, START, 3)])
+    outcome = Deduplicator(HOURS, b"key").decide(PartitionState(), part, Owners({6: SEALED_OWNER}, [5]), range(5, 8))
+    flags = [unpack_stamp(dict(headers)["hm"]).flags for _key, _value, headers in outcome.clean]
+    assert flags == [FLAG_ECHO, 0]
+    assert (outcome.total.forwarded, outcome.total.duplicates, outcome.echoes) == (2, 1, 1)
+    elsewhere = Deduplicator(HOURS, b"key").decide(PartitionState(), part, Owners({}, [5]), range(3))
+    assert elsewhere.echoes == 0
