@@ -133,6 +133,21 @@ def test_poison_costs_itself_alone() -> None:
     assert rows_of(decoded, SHAPE).column("_raw_offset").to_pylist() == [n for n in range(count) if n not in bad]
 
 
+def test_a_value_that_its_column_cannot_hold_is_found_by_halves() -> None:
+    """No such column exists; if one ever does, an event that stops it costs itself alone, not all rows."""
+    columns = [column._replace(stored=pa.int64()) if column.name == "user" else column for column in SHAPE.columns]
+    shape = SHAPE._replace(columns=tuple(columns))
+    values = [value_of(SCHEMA, n, {"user": "x" if n in (3, 700) else str(n), "ms": n}) for n in range(1000)]
+    rows = CountedRows()
+    decoder = ColumnarDecoder(rows)
+    assert decoder.columnar(shape)
+    rows.events = 0
+    decoded = decoder.decode(shape, numbered(values))
+    assert sorted(poison.at for poison in decoded.poison) == [3, 700]
+    assert rows.events == 2
+    assert rows_of(decoded, shape).column("user").to_pylist() == [n for n in range(1000) if n not in (3, 700)]
+
+
 def test_odd_but_right_events_keep_their_place() -> None:
     """A long array and a number of more bytes than needed are for the row decoder, which reads them."""
     array = wire_schema("t.thing", 1, [{"name": "v", "type": {"type": "array", "items": "int"}}])
