@@ -87,7 +87,8 @@ def strike(lake: Path, ledger: Ledger, until: int, watch: Watch, spoilt: set[str
         account.fault("stale", 1, f"sealed up to {label(newest) if newest >= 0 else 'nothing'}, not {label(until)}")
     account.fault("stale", watch.stale[ledger.event_type], "the watermark went back or had a hole")
     account.fault("changed", len(changed := watch.changed(ledger.event_type)), changed)
-    refused = {verdict.event_id: verdict for verdict in ledger.refused if verdict.event_id not in spoilt}
+    # parked while no receiver could ask the registry: durable, and checked against the topic `parked`
+    refused = {v.event_id: v for v in ledger.refused if v.verdict != "parked" and v.event_id not in spoilt}
     account.fault("refused", len(refused), Counter(f"{v.verdict} {v.code} {v.detail}"[:120] for v in refused.values()).most_common(3))
     _compare_ids(account, lake, ledger)
     found = fsck(open_store(lake.as_uri()), ledger.event_type)

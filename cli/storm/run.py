@@ -22,8 +22,8 @@ from .rig import Rig
 from .senders import Library, Plain, Sending
 
 TWICE = 0.15  # rounds with two faults
-PAUSE_S = (0.8, 2.4)
-CALM_EVERY = 8
+PAUSE_S = (0.7, 2.1)
+CALM_EVERY = 10
 CALM_MOST_S = 9.0
 STUCK_S = 900.0
 SETTLE_S = 180.0
