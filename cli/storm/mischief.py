@@ -111,10 +111,13 @@ class Poison:
             elif kind != "early barrier":
                 self.written[str(message.topic()), int(message.partition() or 0), int(message.offset() or 0)] = kind
 
+        try:
+            self._producer.produce(raw_topic(name), value=value, partition=partition, headers=headers or [], on_delivery=told)
+        except KafkaException:  # a partition that our producer does not know yet
+            return
         if "-" in kind:
             with self._rig.counting:
                 self._rig.ledgers[name].sent += 1
-        self._producer.produce(raw_topic(name), value=value, partition=partition, headers=headers or [], on_delivery=told)
 
 
 def _kinds(event: bytes, hour: int) -> list[tuple[str, bytes | None, list[tuple[str, bytes]] | None]]:
