@@ -70,28 +70,42 @@ def walk(store: Store, where: Partition) -> Iterator[Link | Fault]:
 
 
 def _links(store: Store, chain: CommitChain, where: Partition) -> Iterator[Link | Fault]:
-    folder, start = layout.commits(*where), chain.checkpoint(where)
-    path = layout.checkpoints(*where)
+    """Checkpoints, then entries. When a checkpoint is made meanwhile, on from where we are."""
+    path, position, again = layout.checkpoints(*where), 0, False
     try:
-        ends, end = [], start
-        while end:
-            ends.append(end)
-            end = chain.checkpointed(where, end)[0][0].first
-        for end in reversed(ends):
-            yield from (Link(*link) for link in chain.checkpointed(where, end))
-        for name in store.names(folder):
-            path = f"{folder}/{name}"
-            if layout.offset_of(name) < start:
-                continue  # stands in a checkpoint, or was written by a zombie after it did
-            found = chain.entry(where, layout.offset_of(name))
-            if found is not None:
+        while True:
+            start = chain.checkpoint(where)
+            for link in _checkpointed(chain, where, start, position):
+                position = link.entry.next
+                yield link
+            floor = max(start, position if again else 0)
+            again = False
+            for name in store.names(layout.commits(*where)):
+                path = f"{layout.commits(*where)}/{name}"
+                if layout.offset_of(name) < floor:
+                    continue  # stands in a checkpoint, or was written by a zombie after it did
+                found = chain.entry(where, layout.offset_of(name))
+                if found is None and chain.checkpoint(where) == start:
+                    raise ChainConflict("listed, and not there")
+                if found is None:
+                    again = True
+                    break
+                position = found[0].next
                 yield Link(*found)
-            elif chain.checkpoint(where) == start:
-                raise ChainConflict("listed, and not there")
-            else:
-                return  # a checkpoint was made meanwhile: what follows is as sound as when it was sealed
+            if not again:
+                return
     except (ChainConflict, ValueError) as exc:
         yield Fault("chain_unreadable", path, str(exc))
+
+
+def _checkpointed(chain: CommitChain, where: Partition, end: int, position: int) -> Iterator[Link]:
+    """The links from `position` on that stand in checkpoints, of which the newest ends at `end`."""
+    ends = []
+    while end > position:
+        ends.append(end)
+        end = chain.checkpointed(where, end)[0][0].first
+    for end in reversed(ends):
+        yield from (Link(*link) for link in chain.checkpointed(where, end) if link[0].first >= position)
 
 
 def disordered(barriers: list[CleanBarrier]) -> Iterator[tuple[CleanBarrier, CleanBarrier]]:

@@ -40,10 +40,10 @@ class Publisher:
         folder = layout.hour_folder(plan.type, parse_label(plan.hour))
         if self._store.read(f"{folder}/{layout.SUCCESS}") is None:
             schema = HourSchema(self._shapes_of(plan))
-            publication = self._store.publication(folder)
             files, done = [], 0
             with ExitStack() as stack:
                 rows = _Rows(_merged(self._store, plan, schema, stack), schema.schema)
+                publication = self._store.publication(folder)
                 for output in plan.outputs:
                     stored = publication.write(output.name, rows.writing(done, output.rows))
                     done += output.rows

@@ -91,6 +91,30 @@ def test_a_damaged_checkpoint_is_seen() -> None:
         CommitChain(store).checkpointed(WHERE, 90)
 
 
+def test_a_checkpoint_made_while_the_chain_is_walked_loses_no_link() -> None:
+    class Compacting(DictStore):
+        """Compacts when the sixth entry is read."""
+
+        reads = 0
+
+        def read(self, path: str) -> bytes | None:
+            if path.startswith(layout.COMMITS):
+                self.reads += 1
+                if self.reads == 6:
+                    self.reads = 100
+                    compact(self, WHERE, 180)
+            return super().read(path)
+
+    store = Compacting()
+    store.reads = 1000
+    grown(store, 20)
+    links = history(store)
+    compact(store, WHERE, 30)
+    store.reads = 0
+    assert history(store) == links
+    assert len(store.names(layout.checkpoints(*WHERE))) == 2
+
+
 # -- interleavings
 
 
