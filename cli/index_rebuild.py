@@ -16,6 +16,7 @@ from dedup.index import Index
 from dedup.rebuild import ProgressFile, Rebuild
 from hourmark.errors import IndexLost, IndexUnavailable, InvariantBroken
 from hourmark.kafka import client_config
+from sinks.lake import masked
 from streams.groups import groups_of
 from streams.reshard import WorkersRun, refuse_running
 from streams.settings import Settings
@@ -119,7 +120,7 @@ class IndexRebuild:
             if not self._again:
                 raise AnswerIsNo(
                     "the id index has its canary: it lost nothing, so there is nothing to rebuild",
-                    where=self._at.redis,
+                    where=masked(self._at.redis),
                     remedy="`hourmark dedup rebuild --again` puts in what a failover may have lost, while workers run",
                 )
         except IndexLost:
@@ -128,7 +129,7 @@ class IndexRebuild:
             await self._refuse_workers()
             await self._index.restore()
         except (IndexUnavailable, InvariantBroken) as exc:
-            raise type(exc)(exc.message, where=self._at.redis) from exc
+            raise type(exc)(exc.message, where=masked(self._at.redis)) from exc
 
     async def _refuse_workers(self) -> None:
         """A worker with claims of the lost index in its hands would double what it writes behind our back. One that has just been stopped
