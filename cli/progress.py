@@ -18,14 +18,14 @@ def of_all(found: StackStatus) -> list[dict[str, Any]]:
     """`{type, watermark, open_hours, seal_delay_seconds, blocked_by, lag}` of every declared event type.
 
     `watermark`: the first hour that is not sealed, or None. `lag`: records on the raw topic that dedup has not read.
-    Raises BrokerUnavailable.
+    Raises BrokerUnavailable, LakeUnavailable.
     """
     at = Addresses(
         registry=found.registry, kafka=found.kafka, lake=found.lake, hour_seconds=found.hour_seconds, hour_anchor=found.hour_anchor
     )
     names = sorted(Catalogue(at.registry).names())
     around = Surroundings(flows(at, names), held(sink_pages()))
-    store = store_of(at) if Path(found.lake).is_dir() else None
+    store = store_of(at) if "://" in found.lake or Path(found.lake).is_dir() else None
     rows = []
     for name in names:
         known: dict[str, Any] = {"type": name, "watermark": None, "open_hours": 1, "seal_delay_seconds": None, "blocked_by": []}
