@@ -21,6 +21,7 @@ UNIQUE: Final = ("_event_id",)
 # Like all times: hardly a value twice, each near the one before. As differences they take a third less room and time than in a dictionary.
 RISING: Final = ("_raw_offset", "_sequence")
 READ_BUFFERS: Final = 32 << 20  # shared by the columns of all parts that are merged into one file
+PAGE: Final = 64 << 10  # of a part: a page of each column of each part is held while parts are merged
 HELD: Final = 16 << 20  # rows of such parts that are held at a time
 
 
@@ -44,6 +45,7 @@ class SortedFile:
             use_dictionary=names if lasting else False,  # type: ignore[arg-type]  # the stubs know only bool; names of columns are documented
             column_encoding=rising,
             write_statistics=lasting,
+            data_page_size=None if lasting else PAGE,
             version="2.6",
             data_page_version="1.0",
         )
