@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from hourmark.crashpoints import crashpoint
-from hourmark.errors import Unavailable
+from hourmark.errors import RegistryUnavailable, Unavailable
 from hourmark.hours import Hours
 from hourmark.topics import Partition
 
@@ -177,9 +177,11 @@ class Sealer:
         return make_plan(line.event_type, hour, line.in_order(), Circumstances(newest, self._now() * 1000, self._clock.end_ms(hour)))
 
     def _first_schema(self, event_type: str) -> int:
-        """Of the type's first declaration: what an hour looks like before the first event came. 0: the catalogue does not know it."""
+        """Of the type's first declaration: what an hour looks like before the first event came. Raises RegistryUnavailable: ask again."""
         known = [schema.schema_id for schema in self._catalogue.snapshot.schemas.values() if schema.event == event_type]
-        return min(known, default=self._catalogue.snapshot.types[event_type].schema_id)
+        if not known:
+            raise RegistryUnavailable(f"no schema of {event_type} is in the catalogue yet", retry_after=1.0)
+        return min(known)
 
     def _present(self, line: Line, hour: int, plan: Plan) -> None:
         manifest = self._publisher.publish(plan)
