@@ -37,7 +37,7 @@ check: install
 bench: install
 	$(BIN)/hourmark bench
 
-# Faults of every kind against a stack of its own, then an account by id: ROUNDS=200 SEED=7 take about ten minutes.
+# Faults of every kind against a stack of its own, then an account by id: ten minutes. More options: STORM="--only kill,zombie --index compact".
 ROUNDS ?= 200
 SEED ?= 7
 storm: install
