@@ -39,6 +39,7 @@ from local.status import StackStatus
 CONNECTIONS = 64
 SEND_EVERY_S = 0.1
 PATIENCE_S = 240.0
+EMPTY_S = 10.0
 SHORTEST_S = 0.5  # when the turn of an hour takes nearly all of it: the figures are then worth little
 TURN_S = 1.5  # nothing is measured so close to the end of an hour
 FIELDS: list[dict[str, Any]] = [{"name": "user_id", "type": "string"}, {"name": "ms", "type": "long"}, {"name": "on", "type": "boolean"}]
@@ -93,7 +94,7 @@ class Run:
         self._processes = {p.name: psutil.Process(p.pid) for p in status.processes if p.pid}
 
     def measured(self) -> dict[str, Any]:
-        before = self._memory()
+        before, empty = self._memory(), self._cpu(min(EMPTY_S, self._shape.rest_s))
         declared = self._declare(self._names)
         self._tell(f"declared {len(self._names)} event types in {declared['seconds']:.1f} s; the hour turns in {self._left_s():.0f} s")
         with sealed_hours(self._status.kafka) as sealed:
@@ -107,6 +108,7 @@ class Run:
             after = self._memory()
             return {
                 "declare": declared,
+                "empty_cpu": empty,
                 "idle_cpu": resting,
                 "busy_cpu": busy,
                 "rss_mb": after,
@@ -152,7 +154,11 @@ class Run:
     def _rest(self) -> dict[str, float]:
         """CPU by process until this hour ends, or as long as asked for. To be called when all that its turn brought is done."""
         seconds = max(SHORTEST_S, min(self._shape.rest_s, self._left_s() - TURN_S))
-        self._tell(f"measuring CPU for {seconds:.0f} s; the hour turns {TURN_S:.0f} s later")
+        self._tell(f"measuring CPU for {seconds:.0f} s; the hour turns in {self._left_s():.0f} s")
+        return self._cpu(seconds)
+
+    def _cpu(self, seconds: float) -> dict[str, float]:
+        """% of one core by process, over so many seconds."""
         started, used = time.monotonic(), {name: cpu(process) for name, process in self._processes.items()}
         time.sleep(seconds)
         passed = time.monotonic() - started

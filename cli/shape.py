@@ -24,7 +24,7 @@ def show(types: int, place: Path, as_json: bool) -> None:
         return
     shape, out = result["shape"], console()
     title = f"{shape['types']} event types of {shape['partitions']} partitions; {shape['busy']:.0%} get {shape['rate']:,} events/s in all"
-    costs = ("process", "CPU % at rest", "CPU % busy", "RSS MB", "before", "KB per type")
+    costs = ("process", "CPU % empty", "at rest", "busy", "RSS MB empty", "with all", "KB per type")
     out.print(table(costs, processes(result), title=title, right=costs[1:]))
     delays = ("hours that end while", "sealed, p50 s", "p99 s", "the last s")
     rows = [(what, *(f"{delay[key]:.1f}" for key in ("p50_s", "p99_s", "last_s"))) for what, delay in result["seal"].items()]
@@ -36,8 +36,9 @@ def show(types: int, place: Path, as_json: bool) -> None:
 def processes(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """One row for each process."""
     for name, cpu in result["idle_cpu"].items():
-        more = [result[key][name] for key in ("rss_mb", "rss_mb_before", "kb_per_type")]
-        yield name, f"{cpu:.1f}", f"{result['busy_cpu'][name]:.1f}", *(f"{number:,.0f}" for number in more)
+        shares = (result["empty_cpu"][name], cpu, result["busy_cpu"][name])
+        more = (result["rss_mb_before"][name], result["rss_mb"][name], result["kb_per_type"][name])
+        yield name, *(f"{share:.1f}" for share in shares), *(f"{number:,.0f}" for number in more)
 
 
 def seconds(result: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ RESULT: dict[str, Any] = {
     "shape": {"types": 600, "partitions": 4, "busy": 0.1, "rate": 1500},
     "start_up_s": 7.0,
     "declare": {"seconds": 20.0, "applied_s": 22.5},
+    "empty_cpu": {"kafka": 5.0, "dedup-1": 0.7},
     "idle_cpu": {"kafka": 9.0, "dedup-1": 3.26},
     "busy_cpu": {"kafka": 40.0, "dedup-1": 12.0},
     "rss_mb": {"kafka": 1200.0, "dedup-1": 150.0},

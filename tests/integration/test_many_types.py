@@ -13,7 +13,7 @@ def test_many_types_are_sealed_hour_after_hour_idle_or_busy_and_one_more_flows()
     """`main` returns when every type's hour was announced, three hours running, and each further type's first event was forwarded."""
     types = 30
     found = main(
-        types, partitions=2, busy=0.2, rate=200, dedup_workers=2, dedup_shards=2, sink_workers=2, hour_seconds=10, rest_s=1.0
+        types, partitions=2, busy=0.2, rate=200, dedup_workers=2, dedup_shards=2, sink_workers=2, hour_seconds=6, rest_s=1.0
     )
     assert found["rows"] > 0
     assert {delay["p50_s"] > 0 for delay in found["seal"].values()} == {True}
