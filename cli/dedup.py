@@ -1,4 +1,4 @@
-"""`hourmark dedup …`: what is done to the id index and to the dedup workers' progress by hand. `rebuild` is here."""
+"""`hourmark dedup …`: what is done to the id index and to the dedup workers' progress by hand. `rebuild` and `accept-loss` are here."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ LINE_S = 5.0
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    dedup = typer.Typer(name="dedup", no_args_is_help=True, help="The id index: rebuild it; move event types to other shards.")
+    dedup = typer.Typer(name="dedup", no_args_is_help=True, help="Look after the id index and the dedup workers' progress.")
     dedup.command()(rebuild)
+    dedup.command("accept-loss")(accept_loss)
     reshard.register(dedup)
     app.add_typer(dedup)
 
@@ -54,6 +55,33 @@ def _said(done: Rebuilt, again: bool) -> str:
     went_on = f" (an earlier one had put in {done.before:,})" if done.before else ""
     end = "the index is whole" if again else "the index is open, start the dedup workers"
     return f"{done.restored:,} ids in the index{more}; this run took {done.seconds:.1f} s, {rate:,.0f} ids/s{went_on}; {end}"
+
+
+def accept_loss(
+    event_type: Annotated[str, typer.Argument(metavar="TYPE", help="Event type, like flight.departed.")],
+    accepted: Annotated[bool, typer.Option("--yes", help="Give them up. Without it only what is gone is shown.")] = False,
+    app_id: Annotated[str, typer.Option(help="The workers' HOURMARK_STREAMS_APP_ID.")] = "hourmark-dedup",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Go on without events that retention removed before they were read.
+
+    All dedup workers must be stopped. The hour that is open across the gap is sealed with `complete: false`, or held as its type says.
+    """
+    from streams.loss import accept_loss as accept
+
+    from .addresses import find
+    from .output import console, print_json, table
+
+    gaps = accept(find("kafka").settings(), app_id, event_type, dry=not accepted)
+    if as_json:
+        print_json({"type": event_type, "accepted": accepted, "gaps": [gap._asdict() for gap in gaps]})
+        return
+    if not gaps:
+        console().print(f"{event_type}: nothing unread is gone")
+        return
+    rows = [(gap.group, gap.partition, gap.first, gap.until - 1, gap.records) for gap in gaps]
+    console().print(table(("group", "partition", "from", "to", "records"), rows, right=["partition", "from", "to", "records"]))
+    console().print("given up: start the dedup workers" if accepted else "these records are gone; to go on without them: --yes")
 
 
 async def _shown(run: IndexRebuild) -> Rebuilt:

@@ -23,6 +23,7 @@ from .ledger import Ledger, Progress
 from .pace import Pace
 from .state import METADATA_MAX, decode_state, encode_state
 
+UNREAD = "retention has removed events that were never read (docs/operations.md says how to go on without them)"
 METADATA_MS, METADATA_PER_PARTITION_MS = 1_000, 5  # see create_app for what needs it so often
 
 
@@ -105,7 +106,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if not begin <= offset <= end:
             raise OffsetLost(
                 f"the committed offset {offset} of {where} is outside its log ({begin} to {end}): "
-                + ("retention has removed events that were never read" if offset < begin else "the topic was made anew or lost its end"),
+                + (UNREAD if offset < begin else "the topic was made anew or lost its end"),
                 committed=offset,
                 **facts,
             )

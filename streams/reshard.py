@@ -66,8 +66,8 @@ def reshard(settings: PlatformSettings, base: str, shards: int, *, dry: bool = F
     targets = {where: group_of(base, shard_of(event_type_of(where[0]), shards)) for group in found.values() for where in group}
     copies, marks = moves(found, targets), stale(found, targets)
     if not dry:
-        _commit(admin, [(move.target, move.where, move.progress) for move in copies])
-        _commit(admin, [(move.origin, move.where, move.progress) for move in marks])
+        write_offsets(admin, [(move.target, move.where, move.progress) for move in copies])
+        write_offsets(admin, [(move.origin, move.where, move.progress) for move in marks])
     counts = {group_of(base, shard): 0 for shard in range(shards)}
     for target in targets.values():
         counts[target] += 1
@@ -108,7 +108,7 @@ def refuse_running(admin: AdminClient, groups: list[str]) -> None:
             raise WorkersRun(f"{who} of {name} still run, or ended less than a session ago: stop all of them, then try again")
 
 
-def _commit(admin: AdminClient, wanted: Iterable[tuple[str, Where, Kept]]) -> None:
+def write_offsets(admin: AdminClient, wanted: Iterable[tuple[str, Where, Kept]]) -> None:
     """Write offsets with their metadata, group by group. Raises BrokerUnavailable; a part may then be written."""
     for group, rows in groupby(sorted(wanted), key=lambda row: row[0]):
         partitions = [TopicPartition(*where, progress.offset, progress.metadata) for _, where, progress in rows]

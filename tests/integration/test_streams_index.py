@@ -12,8 +12,12 @@ from confluent_kafka.admin import OffsetSpec
 
 from hourmark.event import FLAG_UNCHECKED
 from hourmark.runtime import EXIT_BROKEN
+from hourmark.schemas import EventType
+from hourmark.settings import PlatformSettings
 from hourmark.topics import raw_topic
 from local.redis import RedisServer
+from streams.loss import accept_loss
+from streams.reshard import WorkersRun
 from tests.streams.load import Load
 from tests.streams.stage import Stage, assert_exact, new_ids
 
@@ -139,3 +143,30 @@ def test_retention_that_overtook_the_worker_is_refused(stage: Stage) -> None:
     again = stage.worker()
     assert again.wait(60) == EXIT_BROKEN
     assert "events that were never read" in again.said()
+    _go_on_without_them(stage, thing, end)
+
+
+def _go_on_without_them(stage: Stage, thing: EventType, end: int) -> None:
+    """What is gone is named first, given up only on demand; later events flow, and the books of their interval do not balance."""
+    settings, base = PlatformSettings(kafka=stage.kafka, profile="local"), stage.env()["HOURMARK_STREAMS_APP_ID"]
+    until = time.monotonic() + 60
+    while True:  # the group still knows the worker that ended
+        try:
+            named = accept_loss(settings, base, thing.event, dry=True)
+            break
+        except WorkersRun:
+            assert time.monotonic() < until
+            time.sleep(0.5)
+    assert [gap.until for gap in named] == [end]
+    assert accept_loss(settings, base, thing.event) == named
+    assert accept_loss(settings, base, thing.event) == []
+    stage.worker()
+    stage.send(thing, new_ids(50))
+    stage.flush()
+    stage.wait_clean(thing, 150)
+
+    def said() -> bool:
+        return not all(barrier.balanced() for part in stage.clean(thing) for barrier in part.barriers())
+
+    stage.until(said, 60, "a barrier that says so")
+    assert sum(len(part.after_rule()) for part in stage.clean(thing)) == 150
