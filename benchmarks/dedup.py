@@ -1,8 +1,8 @@
 """The dedup worker against the bare client: `python -m benchmarks.dedup`.
 
 Both read the same preloaded raw topic, make the same claims in the same index and write the same bytes; the bare one is a loop of
-aiokafka's getmany, one claim, send_batch, commit. `pinned` is the worker kept on one core (HOURMARK_STREAMS_CPU). CPU comes from the
-operating system, for each process. Three rounds, medians.
+aiokafka's getmany, one claim, send_batch, commit. `pinned` is the worker kept on one core (HOURMARK_STREAMS_CPU); `compact` is the worker
+with that index, beside a bare loop with it. CPU comes from the operating system, for each process. Three rounds, medians.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ PARTITIONS = 8
 COPIES = 20  # every 20th event is sent again
 PAYLOAD = 229
 SECRET = "bench"
+WAYS = {"worker": "bare", "pinned": "bare", "bare": "", "compact": "bare_compact", "bare_compact": ""}  # each beside its bare loop
 
 
 def main(kafka: str, redis_url: str, events: int = 300_000, rounds: int = 3) -> dict[str, Any]:
@@ -45,10 +46,11 @@ def main(kafka: str, redis_url: str, events: int = 300_000, rounds: int = 3) -> 
     bare_topic = f"bare.{event}"
     _prepare(kafka, admin, event, bare_topic, events)
     servers = {"kafka": _listening(urlsplit(f"//{kafka.split(',')[0]}").port), "valkey": _listening(urlsplit(redis_url).port)}
-    found: dict[str, list[dict[str, float]]] = {"worker": [], "pinned": [], "bare": []}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
     try:
         for number in range(rounds):
-            for name, topic in (("worker", clean_topic(event)), ("pinned", clean_topic(event)), ("bare", bare_topic)):
+            for name, beside in WAYS.items():
+                topic = clean_topic(event) if beside else bare_topic
                 _empty(redis_url)
                 argv, env = _command(name, kafka, redis_url, event, bare_topic, number)
                 found[name].append(_measure(argv, env, kafka, topic, events, servers))
@@ -61,8 +63,8 @@ def main(kafka: str, redis_url: str, events: int = 300_000, rounds: int = 3) -> 
         "stage": "dedup",
         "events": events,
         **medians,
-        "cpu_ratio_to_bare": {name: _ratio(found[name], found["bare"], "events_per_cpu_s") for name in ("worker", "pinned")},
-        "wall_ratio_to_bare": {name: _ratio(found[name], found["bare"], "events_per_s") for name in ("worker", "pinned")},
+        "cpu_ratio_to_bare": {name: _ratio(found[name], found[bare], "events_per_cpu_s") for name, bare in WAYS.items() if bare},
+        "wall_ratio_to_bare": {name: _ratio(found[name], found[bare], "events_per_s") for name, bare in WAYS.items() if bare},
         "rounds": found,
     }
 
@@ -110,8 +112,9 @@ def _command(name: str, kafka: str, redis_url: str, event: str, bare_topic: str,
         "HOURMARK_STREAMS_CPU": str(max(os.sched_getaffinity(0))) if name == "pinned" else "-1",
         "HOURMARK_STREAMS_TYPES": json.dumps([event]),
         "HOURMARK_DEDUP_SECRET": SECRET,
+        "HOURMARK_DEDUP_BACKEND": "compact" if "compact" in name else "plain",
     }
-    if name != "bare":
+    if WAYS[name]:
         return [sys.executable, "-m", "streams"], env
     return [sys.executable, "-m", "benchmarks.dedup", "--bare", event, bare_topic], env
 
@@ -179,8 +182,9 @@ async def bare(event: str, topic: str) -> None:
     import aiokafka
     from aiokafka.structs import OffsetAndMetadata
 
+    from dedup.backends import open_index
     from dedup.index import Claims, id_hasher
-    from dedup.plain import PlainIndex
+    from dedup.settings import DedupSettings
     from hourmark.event import STAMP, STAMP_HEADER
 
     kafka = os.environ["HOURMARK_KAFKA"]
@@ -193,7 +197,7 @@ async def bare(event: str, topic: str) -> None:
         max_partition_fetch_bytes=1_048_576,
     )
     producer = aiokafka.AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True, max_batch_size=900_000)
-    index = PlainIndex(os.environ["HOURMARK_REDIS_URL"], hash_key=SECRET.encode(), window_days=14, claim_seconds=15 * 86_400)
+    index = open_index(DedupSettings())
     await consumer.start()
     await producer.start()
     await index.initialise()
@@ -210,7 +214,7 @@ async def bare(event: str, topic: str) -> None:
         records = b"".join(
             [hashed(r.value[5:21]) + (1 << 56 | tp.partition << 40 | r.offset).to_bytes(8, "big") for tp, rs in polled.items() for r in rs]
         )
-        owners = await index.claim([Claims(0, records)])
+        owners = await index.claim([Claims(int(time.time() * 1000), records)])
         position, sent, now = 0, [], int(time.time() * 1000)
         for tp, rs in polled.items():
             batch = producer.create_batch()

@@ -90,16 +90,16 @@ def figures(results: dict[str, Any]) -> Iterator[Figure]:
     for stage, result in results.items():
         for what, measured in result.items():
             if isinstance(measured, dict) and (rate := measured.get("events_per_s", measured.get("rate"))) is not None:
-                ratio = None if what == "bare" else _ratio(result, measured)
+                ratio = None if what.startswith("bare") else _ratio(result, measured, result.get(f"bare_{what}") or result.get("bare"))
                 yield Figure(stage, what, rate, _by_process(measured, "_us"), _by_process(measured, "rss_mb"), ratio)
 
 
-def _ratio(result: dict[str, Any], measured: dict[str, Any]) -> float | None:
-    """The benchmark's own comparison with its bare loop; else events per CPU second, as a share of the bare loop's."""
+def _ratio(result: dict[str, Any], measured: dict[str, Any], beside: dict[str, Any] | None) -> float | None:
+    """The benchmark's own comparison with its bare loop; else events per CPU second, as a share of those of the bare loop beside it."""
     own = measured.get("ratio_to_bare", result.get("ratio_to_bare"))
     if own is not None:
         return float(own)
-    bare, rate = _per_cpu_second(result.get("bare") or {}), _per_cpu_second(measured)
+    bare, rate = _per_cpu_second(beside or {}), _per_cpu_second(measured)
     return rate / bare if bare and rate else None
 
 
@@ -134,7 +134,8 @@ def _draw(rows: list[Figure], file: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.5 * len(rows)), layout="constrained")
     names = [f"{row.stage}: {row.what}" for row in rows]
-    bars = axes.barh(names, [row.events_per_s for row in rows], color=["#c4c4c4" if row.what == "bare" else "#2563a8" for row in rows])
+    colours = ["#c4c4c4" if row.what.startswith("bare") else "#2563a8" for row in rows]
+    bars = axes.barh(names, [row.events_per_s for row in rows], color=colours)
     axes.bar_label(bars, [f"{row.events_per_s:,.0f}" for row in rows], padding=4)
     axes.set_xlabel("events per second, median (grey: the bare client's loop)")
     axes.xaxis.set_major_formatter("{x:,.0f}")
