@@ -74,6 +74,9 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON docume
 def _show(found: StackStatus, types: list[dict[str, Any]]) -> None:
     from rich.markup import escape
 
+    from sinks.blocking import Block
+
+    from .hour_rows import words
     from .output import console, table
 
     out = console()
@@ -88,7 +91,7 @@ def _show(found: StackStatus, types: list[dict[str, Any]]) -> None:
     for stuck in (p for p in found.processes if p.stuck):
         out.print(f"[red]{stuck.name}[/] {escape(stuck.why)}")
     if types:
-        rows = [(t["type"], t["watermark"], t["open_hours"], t["lag"], "; ".join(b["detail"] for b in t["blocked_by"][:2])) for t in types]
+        rows = [(t["type"], t["watermark"], t["open_hours"], t["lag"], words(Block(**b) for b in t["blocked_by"])) for t in types]
         out.print(table(("event type", "sealed until", "open hours", "lag", "blocked by"), rows, right=["open hours", "lag"]))
 
 
