@@ -107,7 +107,7 @@ class CommitChain:
         created = self._store.create(f"{layout.commits(*partition)}/{layout.entry_name(entry.first)}", data)
         found = (entry, data) if created else self.entry(partition, entry.first)
         # A name that a checkpoint has freed can be created again, by a zombie. Checked after the creation: names are freed after the
-        # checkpoint stands, so whoever could create a freed name finds it. What it has written is never read (decision 0014).
+        # checkpoint stands, so whoever could create a freed name finds it. What it has written is never read (decision 0010).
         if found is None or self.checkpoint(partition) > entry.first:
             return self.tip(partition), False
         return tip_after(*found), found[1] == data

@@ -1,7 +1,7 @@
 """Many old entries of a commit chain become one checkpoint, verbatim: the chain stays provable from its first offset on.
 
 Only entries all of whose hours are sealed. Order: checkpoint durable → its entries taken away; safe to do twice, by anyone, at any time.
-Refuses: to touch what a sealer or a writer may still need (decision 0014).
+Refuses: to touch what a sealer or a writer may still need (decision 0010).
 """
 
 from __future__ import annotations

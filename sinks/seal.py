@@ -164,7 +164,7 @@ class Sealer:
         if mine:
             self._present(line, hour, plan)
             line.done(hour, plan)
-        else:  # what was read here may be of a past that is gone (decision 0014): go on from what has been decided
+        else:  # what was read here may be of a past that is gone (decision 0010): go on from what has been decided
             plan = decided(self._store, line.event_type, hour)
             self._present(line, hour, plan)
             line.follow(hour, plan, len(line.books))

@@ -1,7 +1,7 @@
 """Takes away what has done its work in the lake's bookkeeping: staged parts, files that a crash left. Never what a writer may still name.
 
 A part may go when it is old and either no entry of the chain names it and the chain is past it, so that nobody can name it any more, or its
-hour is presented: then its rows stand in the published files, from which everything is proved and rebuilt (decision 0014).
+hour is presented: then its rows stand in the published files, from which everything is proved and rebuilt (decision 0010).
 """
 
 from __future__ import annotations
