@@ -138,9 +138,14 @@ class CleanReader:
 
     def _pass_barrier(self, number: int, header: Any) -> None:
         """A barrier stands behind all that was settled before it: what comes again from before it is a repeat, copies included."""
-        if isinstance(header, bytes):
+        if not isinstance(header, bytes):
+            return
+        try:
             barrier = json.loads(header)
-            self._high[number] = max(self._high.get(number, (-1, -1)), (barrier["source"], barrier["offset"]))
+            mark = int(barrier["source"]), int(barrier["offset"])
+        except (ValueError, KeyError, TypeError):
+            return  # no dedup worker wrote it: it closes nothing
+        self._high[number] = max(self._high.get(number, (-1, -1)), mark)
 
     def _decode(self, value: bytes) -> dict[str, Any]:
         schema_id = int.from_bytes(value[1:5], "big")

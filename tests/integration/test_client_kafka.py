@@ -16,7 +16,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from hourmark.event import STAMP, raw_barrier_headers
+from hourmark.event import STAMP, CleanBarrier, clean_barrier_headers, raw_barrier_headers
 from hourmark_client import AsyncClient, Client, Undelivered, Verdict
 from hourmark_client.kafka import CleanReader, KafkaTransport, partition_of
 from tests.client.fakes import until
@@ -208,11 +208,17 @@ def test_the_reader_skips_barriers_and_repeats_and_remembers_where_it_was(kafka:
             producer.produce(f"clean.{event}", message.value(), message.key(), message.partition(), headers=[("hm", stamp)])
         assert producer.flush(30) == 0
 
+    def close(number: int, offset: int) -> None:
+        counts = {"first": 0, "seen": offset, "barriers": 1, "carried": 0, "left": 0, "tallies": {}}
+        barrier = CleanBarrier(hour=4, source=1, partition=number, offset=offset, append_ms=0, **counts)
+        producer.produce(f"clean.{event}", None, None, number, headers=clean_barrier_headers(barrier))
+
     by_partition = [[m for m in raw if m.partition() == number] for number in range(PARTITIONS)]
     for messages in by_partition:
         emit(messages[:6])
         emit(messages[2:8])  # a stretch again, after a crash
-    for number in range(PARTITIONS):
+        close(messages[7].partition(), messages[7].offset())
+    for number in range(PARTITIONS):  # not a dedup worker's: it means nothing
         producer.produce(f"clean.{event}", None, None, number, headers=raw_barrier_headers(5))
     group = secrets.token_hex(4)
     seen: list[str] = []
@@ -227,6 +233,10 @@ def test_the_reader_skips_barriers_and_repeats_and_remembers_where_it_was(kafka:
         assert reader.repeats == 4 * PARTITIONS
     for messages in by_partition:
         emit(messages[4:])
+        close(messages[-1].partition(), messages[-1].offset() + 5)
+        echo = STAMP.pack(1, 1, messages[-1].partition(), messages[-1].offset() + 2, 0, 5, 4)  # of a copy that a day's seal forgot
+        producer.produce(f"clean.{event}", messages[0].value(), messages[0].key(), messages[0].partition(), headers=[("hm", echo)])
+    assert producer.flush(30) == 0
     last = seen.pop()  # it was given, but the next one was never asked for: it comes again
     with CleanReader(kafka, registry.url, event, group, idle=5) as reader:
         again = [record["_event_id"] for record in reader]
