@@ -25,8 +25,9 @@ $(STAMP): requirements.lock requirements/*.txt setup.cfg pyproject.toml client/p
 demo: install
 	$(BIN)/hourmark demo
 
+# Two at a time, each with servers of its own: most tests wait for servers, not for a core. One file stays in one process.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .
