@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
+from typing import Final
 
 import structlog
 
@@ -23,7 +24,12 @@ from .sweep import Standing, Waste, staging, standing, waste
 
 log = structlog.get_logger()
 
-AT_MOST = 500  # files taken away at once
+AT_MOST: Final = 500  # files taken away at once
+# What lies in staging for less long may be in someone's hands: a file being written, the object with which a worker that starts tries the
+# lake. Taken away, the one is written again after a pause, and the other makes a good lake look unfit.
+STAGED_LEAST_S: Final = 3600.0
+STAGED_EVERY_S: Final = 600.0
+LOOKS: Final = 10  # types asked for news at once
 
 
 class Tidying:
@@ -40,27 +46,36 @@ class Tidying:
         moment = time.monotonic()
         try:
             if self._queue:
-                self._tidy(*self._queue.popleft())
+                self._first_of_queue()
             elif not self._look(event_types, moment) and moment >= self._staging_at:
-                self._staging_at = moment + self._settings.sweep_every_s
-                self._take_away(islice(staging(self._store, self._now() - self._settings.sweep_age_s), AT_MOST))
+                self._staging_at = moment + max(self._settings.sweep_every_s, STAGED_EVERY_S)
+                age = max(self._settings.sweep_age_s, STAGED_LEAST_S)
+                self._take_away(islice(staging(self._store, self._now() - age), AT_MOST))
         except LakeUnavailable as exc:
             log.info("the lake is tidied later", error=exc.message)
 
+    def _first_of_queue(self) -> None:
+        partition, stands = self._queue.popleft()
+        try:
+            self._tidy(partition, stands)
+        except LakeUnavailable:
+            self._queue.append((partition, stands))  # else its turn would come only when another hour is sealed
+            raise
+
     def _look(self, event_types: Iterable[str], moment: float) -> bool:
-        """Queue the partitions of the type that has waited longest; False when there is nothing to do for it."""
+        """Queue the partitions of the type that has waited longest, of those with news; False when none of the first few has any."""
         every = self._settings.sweep_every_s
-        turns = [(self._next.setdefault(event_type, moment + every), event_type) for event_type in event_types]
-        when, event_type = min(turns, default=(moment + 1, ""))
-        if when > moment:
-            return False
-        self._next[event_type] = moment + every
-        stands = standing(self._store, event_type)
-        if stands is None or self._done.get(event_type) == stands.hour:
-            return False
-        self._done[event_type] = stands.hour
-        self._queue.extend((Partition(event_type, number), stands) for number in sorted(stands.plan.resume))
-        return True
+        turns = sorted((self._next.setdefault(event_type, moment + every), event_type) for event_type in event_types)
+        for when, event_type in turns[:LOOKS]:
+            if when > moment:
+                break
+            self._next[event_type] = moment + every
+            stands = standing(self._store, event_type)
+            if stands is not None and self._done.get(event_type) != stands.hour:
+                self._done[event_type] = stands.hour
+                self._queue.extend((Partition(event_type, number), stands) for number in sorted(stands.plan.resume))
+                return True
+        return False
 
     def _tidy(self, partition: Partition, stands: Standing) -> None:
         gone = compact(self._store, partition, stands.plan.resume[partition.number].entry, self._settings.checkpoint_entries)
