@@ -46,6 +46,7 @@ storm: install
 
 # New versions of everything: review the diff, run the tests, commit.
 lock:
+	touch setup.cfg  # uv keeps what it read of it, and looks at nothing else
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --all-extras --upgrade -q \
 		setup.cfg client/pyproject.toml requirements/build.txt -o requirements.lock
 
