@@ -35,6 +35,7 @@ from hourmark.event import ENVELOPE, STAMP, STAMP_HEADER, CleanBarrier, Tally, c
 from hourmark.kafka import TopicSpec, ensure_topics, tail_config
 from hourmark.schemas import EMPTY, EventType, Snapshot, WireSchema, entry_key
 from hourmark.topics import PLATFORM_PARTITIONS, clean_topic, event_topic_config, platform_topic_config
+from sinks.memory import POOL
 
 HOUR = 492_000
 HOUR_MS = 3_600_000
@@ -160,7 +161,8 @@ def _datums(event_type: str, count: int = 5000) -> list[bytes]:
 
 def _child(what: str, kafka: str, event_type: str, events: int) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.sink", "--child", what, "--kafka", kafka, "--type", event_type, "--events", str(events)]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, check=True, env={**os.environ, "HOURMARK_LOG_FORMAT": "json"})
+    env = {**POOL, **os.environ, "HOURMARK_LOG_FORMAT": "json"}  # this module has loaded pyarrow before `choose_pool` could be called
+    answer = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=env)
     found: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
     return found
 

@@ -3,12 +3,14 @@
 from hourmark.runtime import StopSignal, run
 from hourmark.settings import load
 
-from .memory import settle
+from .memory import choose_pool, settle
 from .settings import Settings
-from .worker import SinkWorker
 
 
 def main(settings: Settings) -> None:
+    choose_pool()
+    from .worker import SinkWorker
+
     worker = SinkWorker(settings)
     settle()
     worker.run(StopSignal().install())

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException
 
 from hourmark.control import ControlTail
 from hourmark.crashpoints import clock
-from hourmark.errors import LakeUnavailable, OffsetLost, PlatformError, Unavailable
+from hourmark.errors import LakeUnavailable, Unavailable
 from hourmark.kafka import translate
 from hourmark.metrics import MetricsPage
 from hourmark.runtime import node_name
@@ -36,6 +36,7 @@ from .outbox import KafkaOutbox, Outbox
 from .probe import await_fit
 from .seal import Sealer
 from .settings import Settings
+from .steering import Steering
 from .store import Store
 from .tidying import Tidying
 
@@ -46,7 +47,6 @@ POLL_S = 0.1
 SEAL_SLICE_S = 0.5
 EVERY_S = 1.0
 ASSIGN_PATIENCE_S = 240.0  # below max.poll.interval.ms, after which the group would think us dead
-GAPS_MOST = 3
 
 
 class Seams(NamedTuple):
@@ -70,14 +70,12 @@ class SinkWorker:
         self.batches = HourlyBatches(settings.buffer_bytes, settings.part_bytes)
         self._intake = Intake(self.batches)
         self._holds = Holds()
-        self._hints: dict[Partition, int] = {}
-        self._gaps: dict[Partition, int] = {}
         self._subscribed: set[str] = set()
         self._last_turn = 0.0
-        self._troubled = False
         self._consumer: Any = None
         self._catalogue: Catalogue | None = seams.catalogue
         self._flusher: Flusher | None = None
+        self._steering: Steering | None = None
         self.sealer: Sealer | None = None
 
     def ready(self) -> str | None:
@@ -96,6 +94,7 @@ class SinkWorker:
                 self._catalogue = tail
             self._wire(self._catalogue)
             self._consumer = Consumer(consumer_config(self._settings))
+            self._steering = Steering(self._consumer, self.batches, self._chain, self._holds)
             try:
                 self._loop(stop)
             finally:
@@ -118,6 +117,7 @@ class SinkWorker:
 
     def _loop(self, stop: Stop) -> None:
         assert self.sealer is not None
+        assert self._steering is not None
         self._stop = stop
         next_round = 0.0
         while not stop.is_set():
@@ -125,14 +125,14 @@ class SinkWorker:
             if moment >= next_round:
                 next_round = moment + EVERY_S
                 self._reconcile()
-                self._hint()
-                self._resume_held()
+                self._steering.tell()
+                self._steering.resume_held()
                 self._tidying.step(self.sealer.types)
                 telemetry.BUFFERED.set(self.batches.bytes)
             if not self._subscribed:
                 stop.wait(POLL_S)
                 continue
-            self._follow_gaps(self._intake.take(self._consumer.consume(POLL_RECORDS, POLL_S)))
+            self._steering.follow_gaps(self._intake.take(self._consumer.consume(POLL_RECORDS, POLL_S)))
             for buffer in self.batches.due():
                 self._flush(buffer)
             self.sealer.step(time.monotonic() + SEAL_SLICE_S)
@@ -164,12 +164,11 @@ class SinkWorker:
     def _revoked(self, _consumer: Any, partitions: list[Any]) -> None:
         """What is buffered is dropped: the new owner reads it again, from the chain's tip."""
         assert self.sealer is not None
+        assert self._steering is not None
         for where in partitions:
             partition = _partition(where)
             self.batches.drop(partition)
-            self._holds.forget(partition)
-            for forgotten in (self._hints, self._gaps):
-                forgotten.pop(partition, None)
+            self._steering.forget(partition)
             if partition.number == 0:
                 self.sealer.drop(partition.event_type)
 
@@ -193,11 +192,12 @@ class SinkWorker:
     def _flush(self, buffer: PartitionBuffer) -> None:
         assert self._flusher is not None
         assert self.sealer is not None
+        assert self._steering is not None
         freed = buffer.bytes
         try:
             flushed = self._flusher.flush(buffer, int(self._now() * 1000))
         except Unavailable as exc:
-            self._hold(buffer.partition, exc)
+            self._steering.hold(buffer.partition, exc)
             return
         finally:
             give_back(freed)
@@ -206,12 +206,12 @@ class SinkWorker:
         if buffer.partition.number == 0 and flushed.tip.closed != buffer.tip.closed:
             self.sealer.wake(buffer.partition.event_type)
         if flushed.won:
-            self._hints[buffer.partition] = flushed.tip.next
+            self._steering.written(buffer.partition, flushed.tip.next)
             self._count(buffer, flushed)
         else:
             telemetry.CONFLICTS.labels(buffer.partition.event_type).inc()
             log.info("another worker has written this entry; going on behind it", partition=buffer.partition, next=flushed.tip.next)
-            self._rewind(buffer.partition)
+            self._steering.rewind(buffer.partition)
 
     def _count(self, buffer: PartitionBuffer, flushed: Flushed) -> None:
         name, entry = buffer.partition.event_type, flushed.entry
@@ -229,59 +229,6 @@ class SinkWorker:
                 records=buffer.misplaced,
                 closed=entry.closed,
             )
-
-    # -- holding: what is buffered is dropped and read again later, for Kafka is the spool
-
-    def _hold(self, partition: Partition, reason: PlatformError) -> None:
-        self._holds.add(partition, reason)
-        self.batches.drop(partition)
-        self._consumer.pause([TopicPartition(clean_topic(partition.event_type), partition.number)])
-
-    def _resume_held(self) -> None:
-        for partition in self._holds.due():
-            try:
-                self.batches.open(partition, self._chain.tip(partition))
-            except LakeUnavailable as exc:
-                self._hold(partition, exc)
-                continue
-            if self._rewind(partition):
-                self._holds.reading(partition)
-
-    def _rewind(self, partition: Partition) -> bool:
-        """Read on from where the buffer says. False: the client cannot seek now, the partition is held and tried again."""
-        buffer = self.batches.get(partition)
-        assert buffer is not None
-        where = TopicPartition(clean_topic(partition.event_type), partition.number, buffer.next)
-        try:
-            self._consumer.seek(where)
-            self._consumer.resume([where])
-        except KafkaException as exc:
-            self._hold(partition, translate(exc, f"seeking {partition} to {buffer.next}"))
-            return False
-        return True
-
-    def _follow_gaps(self, gaps: set[Partition]) -> None:
-        """The next message of a partition is missing. Offsets are dense, so seek back to it; if it stays away, it is lost."""
-        for partition in gaps:
-            buffer = self.batches.get(partition)
-            if buffer is None:
-                continue
-            self._gaps[partition] = self._gaps.get(partition, 0) + 1
-            if self._gaps[partition] > GAPS_MOST:
-                raise OffsetLost(f"{partition}: offset {buffer.next} is missing on the clean topic", partition=partition)
-            self._rewind(partition)
-        if self._gaps and not gaps:
-            self._gaps.clear()
-
-    def _hint(self) -> None:
-        """Tell the group how far the chains are. Nothing depends on it."""
-        if self._hints:
-            offsets = [TopicPartition(clean_topic(p.event_type), p.number, next_) for p, next_ in self._hints.items()]
-            self._hints.clear()
-            try:
-                self._consumer.commit(offsets=offsets, asynchronous=True)
-            except KafkaException as exc:
-                log.debug("group offsets not committed", error=str(exc))
 
 
 def _partition(where: Any) -> Partition:
