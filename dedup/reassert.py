@@ -11,13 +11,14 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from hourmark.errors import IndexUnavailable
 
 from .index import ID_BYTES, RECORD_BYTES, Claims, Index, Owners
+from .recent import RecentClaims
 
-MOST_BYTES: Final = 96 * 1024 * 1024
 CHECK_S: Final = 0.05  # a failover that loses claims takes longer
 LOOK_S: Final = 1.0
 PATIENCE_S: Final = 5.0
@@ -30,11 +31,6 @@ class Failover(NamedTuple):
 
     asserted: int
     doubled: int
-
-
-class _Kept(NamedTuple):
-    at: float
-    claims: Claims
 
 
 class ReassertingIndex:
@@ -50,8 +46,7 @@ class ReassertingIndex:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index, self._seconds, self._told, self._settle, self._now = index, seconds, told, settle, now
-        self._kept: deque[_Kept] = deque()
-        self._kept_bytes = 0
+        self._kept = RecentClaims()
         self._memory = ""
         self._checked = float("-inf")  # when the memory was last known to be the same
         self._failed = float("-inf")  # when a claim last got no answer, until one does
@@ -121,11 +116,11 @@ class ReassertingIndex:
         self._checked = self._now()
 
     async def _assert_again(self) -> int:
-        self._forget_old()
+        self._kept.forget(self._now() - self._seconds)
         self._rivals.clear()
         count, size = 0, 0
         step: list[Claims] = []
-        for kept in [*self._kept, None]:
+        for kept in chain(self._kept, (None,)):  # claims are added only by whoever has the turn
             if step and (kept is None or size >= _STEP_BYTES):
                 blob = b"".join(claims.records for claims in step)
                 for position, rival in (await self._index.claim(step)).items():
@@ -133,9 +128,9 @@ class ReassertingIndex:
                     self._rivals[ours[:ID_BYTES] + rival] = ours[ID_BYTES:]
                 step, size = [], 0
             if kept is not None:
-                step.append(kept.claims)
-                size += len(kept.claims.records)
-                count += len(kept.claims.records) // RECORD_BYTES
+                step.append(kept)
+                size += len(kept.records)
+                count += len(kept.records) // RECORD_BYTES
         return count
 
     def _without_rivals(self, batch: Sequence[Claims], owners: Owners) -> Owners:
@@ -155,10 +150,11 @@ class ReassertingIndex:
 
     def _keep(self, batch: Sequence[Claims], owners: Owners) -> None:
         """Only what is ours: saying a duplicate's claim again could make it the owner, and its event was not forwarded."""
-        self._forget_old()
+        now = self._now()
+        self._kept.forget(now - self._seconds)
         if not self._seconds:
             return
-        first, now, refused = 0, self._now(), deque(sorted({*owners, *owners.echoes}))
+        first, refused = 0, deque(sorted({*owners, *owners.echoes}))
         for claims in batch:
             after = first + len(claims.records) // RECORD_BYTES
             here = []
@@ -167,13 +163,7 @@ class ReassertingIndex:
             first = after
             ours = _without(claims, here)
             if ours.records:
-                self._kept.append(_Kept(now, ours))
-                self._kept_bytes += len(ours.records)
-
-    def _forget_old(self) -> None:
-        oldest = self._now() - self._seconds
-        while self._kept and (self._kept[0].at < oldest or self._kept_bytes > MOST_BYTES):
-            self._kept_bytes -= len(self._kept.popleft().claims.records)
+                self._kept.add(now, ours)
 
 
 def _without(claims: Claims, positions: Sequence[int]) -> Claims:

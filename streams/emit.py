@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import aiokafka
@@ -55,14 +55,14 @@ class Emitter:
             producer, self._producer = self._producer, None
             await producer.stop()
 
-    async def emit(self, outputs: Iterable[tuple[str, int, Sequence[CleanRecord]]], rejects: Sequence[tuple[bytes, Reject]]) -> None:
+    async def emit(self, outputs: Iterable[tuple[str, int, Collection[CleanRecord]]], rejects: Sequence[tuple[bytes, Reject]]) -> None:
         """Write (event type, partition, records) and (original bytes, why), wait for every acknowledgement. Raises BrokerUnavailable."""
         try:
             await asyncio.wait_for(self._emit(outputs, rejects), self._settings.emit_timeout)
         except (KafkaError, TimeoutError) as exc:
             raise BrokerUnavailable(f"writing clean records: {exc!r}") from exc
 
-    async def _emit(self, outputs: Iterable[tuple[str, int, Sequence[CleanRecord]]], rejects: Sequence[tuple[bytes, Reject]]) -> None:
+    async def _emit(self, outputs: Iterable[tuple[str, int, Collection[CleanRecord]]], rejects: Sequence[tuple[bytes, Reject]]) -> None:
         acknowledgements: list[Any] = []
         for event_type, partition, records in outputs:
             if records:
@@ -75,7 +75,7 @@ class Emitter:
         crashpoint("dedup.produced")
         await asyncio.gather(*acknowledgements)
 
-    async def _send(self, topic: str, partition: int, records: Sequence[CleanRecord]) -> list[Any]:
+    async def _send(self, topic: str, partition: int, records: Collection[CleanRecord]) -> list[Any]:
         producer = self._producer
         batch, sent, now = producer.create_batch(), [], int(time.time() * 1000)
         append = batch.append

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hourmark.event import CleanBarrier, Tally, frame, raw_barrier_headers, read_clean_barrier, read_raw_barrier, unpack_stamp
@@ -94,7 +94,7 @@ def _barrier_hour(record: Record) -> int | None:
     return found.hour if found else None
 
 
-def read_clean(records: Sequence[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]]) -> list[tuple[int, int, bool] | CleanBarrier]:
+def read_clean(records: Iterable[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]]) -> list[tuple[int, int, bool] | CleanBarrier]:
     """Clean records as the model speaks of them."""
     out: list[tuple[int, int, bool] | CleanBarrier] = []
     for _key, value, headers in records:
