@@ -139,6 +139,8 @@ def test_after_a_power_cut_the_next_up_recovers(make: MakeStack) -> None:
     stack = make()
     stack.up()
     before = everyone(stack)
+    for process in before:  # all at one moment: who dies last must not see the others die
+        process.suspend()
     for process in before:
         process.kill()
     psutil.wait_procs(before, timeout=30)
