@@ -102,62 +102,48 @@ def merge_sorted(sources: Sequence[Iterator[Any]], schema: Any, file: IO[bytes])
 def in_order(sources: Sequence[Iterator[Any]]) -> Iterator[Any]:
     """The rows of many sorted sources in one order, as tables of any size.
 
-    Each turn takes, from every source, the rows older than the point up to which all sources are known.
+    Each turn takes, from every source, the rows up to the point to which all sources are known. The order is that of all three columns of
+    `SORT`, which no two events share: of a source that holds nothing but one instant no more is read than of any other.
     """
     lanes = [_Lane(source) for source in sources]
-    while True:
-        lanes = [lane for lane in lanes if lane.fill()]
-        open_ends = [lane.newest for lane in lanes if not lane.ended]
-        limit = min(open_ends) if open_ends else None
+    while lanes := [lane for lane in lanes if lane.fill()]:
+        limit = min(lane.newest for lane in lanes)
         taken = [table for lane in lanes if (table := lane.take(limit)) is not None]
-        if taken:
-            table = pa.concat_tables(taken)
-            yield table.take(sort_order(table))
-        elif limit is None:
-            break
-        else:  # a source holds nothing but rows of one instant: more of it is needed to know where that ends
-            for lane in lanes:
-                if not lane.ended and lane.newest == limit:
-                    lane.extend()
+        table = pa.concat_tables(taken)
+        yield table.take(sort_order(table)) if len(taken) > 1 else table
 
 
 class _Lane:
-    """One sorted source: what has been read of it and not yet taken. `newest`: event time of its last row, in µs."""
+    """One sorted source: what has been read of it and not yet taken. `newest`: the place of its last row in the order."""
 
     def __init__(self, source: Iterator[Any]) -> None:
         self._source = source
         self._table: Any = None
-        self._times: Any = None
-        self.ended = False
-        self.newest = 0
+        self._keys: list[Any] = []
+        self.newest: tuple[int, ...] = ()
 
     def fill(self) -> bool:
         """Have rows at hand; False when there are none any more."""
-        while not self.ended and (self._table is None or not self._table.num_rows):
-            self._table = None
-            self.extend()
-        return self._table is not None and self._table.num_rows > 0
+        while self._table is None or not self._table.num_rows:
+            self._table = next(self._source, None)
+            if self._table is None:
+                return False
+            if self._table.num_rows:
+                self._keys = [self._table.column(name).cast(pa.int64()).to_numpy() for name in SORT]
+                self.newest = tuple(int(key[-1]) for key in self._keys)
+        return True
 
-    def extend(self) -> None:
-        table = next(self._source, None)
-        if table is None:
-            self.ended = True
-        elif table.num_rows:
-            self._table = table if self._table is None else pa.concat_tables([self._table, table])
-            self._times = self._table.column(SORT[0]).cast(pa.int64()).to_numpy()
-            self.newest = int(self._times[-1])
-
-    def take(self, limit: int | None) -> Any:
-        """Rows older than `limit`, None when there are none; all rows when there is no limit."""
-        table = self._table
-        if limit is None:
-            self._table = None
-            return table
-        count = int(self._times.searchsorted(limit, "left"))
-        if not count:
+    def take(self, limit: tuple[int, ...]) -> Any:
+        """Rows up to and with `limit`, None when there are none."""
+        low, high = 0, self._table.num_rows
+        for key, value in zip(self._keys, limit, strict=True):  # within what is equal so far, the next column decides
+            equal = key[low:high]
+            low, high = low + int(equal.searchsorted(value, "left")), low + int(equal.searchsorted(value, "right"))
+        if not high:
             return None
-        self._table, self._times = table.slice(count), self._times[count:]
-        return table.slice(0, count)
+        taken, self._table = self._table.slice(0, high), self._table.slice(high)
+        self._keys = [key[high:] for key in self._keys]
+        return taken
 
 
 def leaves(path: str, kind: Any) -> Iterator[str]:

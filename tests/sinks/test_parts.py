@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sinks.parts
-from sinks.parts import HELD, SortedFile, leaves, merge_sorted, read_pieces, sort_order, write_sorted
+from sinks.parts import HELD, SortedFile, in_order, leaves, merge_sorted, read_pieces, sort_order, write_sorted
 
 SCHEMA = pa.schema(
     [
@@ -53,6 +53,24 @@ def test_merging_equals_sorting_byte_for_byte(parts: list[list[int]], piece: int
     keys = [(row["_event_time"], row["_raw_partition"], row["_raw_offset"]) for row in found.to_pylist()]
     assert keys == sorted(keys)
     assert len(set(keys)) == rows
+
+
+def test_events_of_one_instant_are_merged_piece_by_piece_too() -> None:
+    """Clocks of a second's grain, or an hour of imported events: no part may be held whole for it."""
+    ahead = 0
+
+    def counted(number: int) -> Iterator[Any]:
+        nonlocal ahead
+        for piece in pieces(table([7] * 400, number), 4):
+            ahead += piece.num_rows
+            yield piece
+
+    most = 0
+    for merged in in_order([counted(number) for number in range(5)]):
+        most = max(most, ahead)
+        ahead -= merged.num_rows
+    assert ahead == 0
+    assert most <= 6 * 4
 
 
 def test_a_file_without_rows_can_be_read() -> None:
