@@ -176,7 +176,7 @@ def draw(result: dict[str, Any], file: Path) -> None:
     figure, (above, below) = pyplot.subplots(2, 1, figsize=(8, 4.5), sharex=True, layout="constrained")
     above.plot(seconds, rates, color="#2563a8")
     above.set_ylabel("events acknowledged / s")
-    above.set_ylim(0)
+    above.set_ylim(0, max(rates) * 1.15)
     below.plot(seconds, [sample["clean_lag"] for sample in samples], color="#b45309")
     below.set_ylabel("events behind, raw → clean")
     below.set_xlabel("seconds")
