@@ -34,6 +34,7 @@ from .catalogue import Catalogue
 from .day_seal import DaySealer
 from .emit import Emitter
 from .pipeline import Pipeline
+from .quiet import OncePerEpisode
 from .settings import Settings
 from .watchdog import Watchdog, lag_of
 
@@ -235,4 +236,6 @@ async def main(settings: Settings) -> None:
         # Records are made by the consumer's thread and read by ours; on two cores each of them crosses over (0.35 µs an event).
         os.sched_setaffinity(0, {settings.cpu})
     logging.getLogger("aiokafka").setLevel(logging.ERROR)  # every reconnect is a warning there; ours come once per episode
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(OncePerEpisode("aiokafka"))
     await Worker(settings).run(until_signal())
