@@ -22,6 +22,7 @@ from local.ports import free_port, is_free
 from local.progress import Progress, silent
 from local.settings import StackSettings
 from local.stack import Stack
+from local.supervision import socket_path
 from tests.local.waiting import until
 
 pytestmark = pytest.mark.real
@@ -144,7 +145,7 @@ def test_after_a_power_cut_the_next_up_recovers(make: MakeStack) -> None:
     for process in before:
         process.kill()
     psutil.wait_procs(before, timeout=30)
-    assert (stack.home / "run" / "supervisor.sock").exists()
+    assert socket_path(stack.home).exists()
     assert stack.status().up is False
     assert stack.up() is True
     assert stack.status().ready
