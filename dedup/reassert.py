@@ -170,9 +170,11 @@ def _without(claims: Claims, positions: Sequence[int]) -> Claims:
     """The claims but those at these positions, which are in order."""
     if not positions:
         return claims
-    parts, start, refused = [], 0, set(positions)
-    for position in positions:
-        parts.append(claims.records[start : position * RECORD_BYTES])
-        start = (position + 1) * RECORD_BYTES
-    parts.append(claims.records[start:])
-    return Claims(claims.append_ms, b"".join(parts), [at for place, at in enumerate(claims.times) if place not in refused])
+    records: list[bytes] = []
+    times: list[int] = []
+    start = 0
+    for position in (*positions, len(claims.records) // RECORD_BYTES):
+        records.append(claims.records[start * RECORD_BYTES : position * RECORD_BYTES])
+        times.extend(claims.times[start:position])
+        start = position + 1
+    return Claims(claims.append_ms, b"".join(records), times)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from hourmark.errors import UnknownEventType
 from hourmark.kafka import client_config, translate
 from hourmark.settings import PlatformSettings
 from hourmark.topics import raw_topic
@@ -36,20 +37,23 @@ class Gap(NamedTuple):
 def accept_loss(settings: PlatformSettings, base: str, event_type: str, *, dry: bool = False) -> list[Gap]:
     """Move the committed offsets of the type's raw partitions to where their logs begin now, states and all. `dry`: only say what is gone.
 
-    Raises WorkersRun, BrokerUnavailable.
+    Raises UnknownEventType when no group has read the type, WorkersRun, BrokerUnavailable.
     """
     admin = AdminClient(client_config(settings))
     names = groups_of(admin, base)
     refuse_running(admin, names)
     topic = raw_topic(event_type)
-    gaps, wanted = [], []
+    gaps, wanted, known = [], [], False
     for group in names:
         reading = {where: found for where, found in kept(admin, group).items() if where[0] == topic and found.moved_to is None}
+        known = known or bool(reading)
         begins = _begins(admin, list(reading))
         for where, found in sorted(reading.items()):
             if found.offset < begins[where]:
                 gaps.append(Gap(group, where[1], found.offset, begins[where]))
                 wanted.append((group, where, found._replace(offset=begins[where])))
+    if not known:
+        raise UnknownEventType(f"no dedup worker of {base} has ever read {event_type}", event_type=event_type)
     if not dry:
         write_offsets(admin, wanted)
     return gaps

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
+from hourmark.errors import UnknownEventType
 from hourmark.event import FLAG_UNCHECKED
 from hourmark.runtime import EXIT_BROKEN
 from hourmark.schemas import EventType
@@ -158,6 +159,8 @@ def _go_on_without_them(stage: Stage, thing: EventType, end: int) -> None:
             assert time.monotonic() < until
             time.sleep(0.5)
     assert [gap.until for gap in named] == [end]
+    with pytest.raises(UnknownEventType, match="ever read"):
+        accept_loss(settings, base, thing.event + "s")
     assert accept_loss(settings, base, thing.event) == named
     assert accept_loss(settings, base, thing.event) == []
     stage.worker()
