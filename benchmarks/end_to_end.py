@@ -33,7 +33,8 @@ from local.settings import StackSettings
 from local.stack import Stack
 from local.status import StackStatus
 
-from .load import BATCH, PAYLOAD, Bodies, send
+from .load import BATCH, Bodies, send
+from .payload import PAYLOAD
 
 PARTITIONS = 8
 HOUR_SECONDS = 10

@@ -16,15 +16,6 @@ from local.status import StackStatus
 
 BATCH: Final = 500
 SENDERS: Final = 4
-PAYLOAD: Final[list[dict[str, Any]]] = [
-    {"name": "user_id", "type": "string"},
-    {"name": "track", "type": "string"},
-    {"name": "ms_played", "type": "long"},
-    {"name": "country", "type": "string"},
-    {"name": "premium", "type": "boolean"},
-    {"name": "score", "type": ["null", "double"], "default": None},
-    {"name": "skips", "type": "int"},
-]
 ID_DIGITS: Final = 12
 _MARK: Final = b"9f3a7c51be24-"
 _HEX: Final = np.frombuffer(b"0123456789abcdef", np.uint8)

@@ -37,21 +37,14 @@ from hourmark.schemas import EMPTY, EventType, Snapshot, WireSchema, entry_key
 from hourmark.topics import PLATFORM_PARTITIONS, clean_topic, event_topic_config, platform_topic_config
 from sinks.memory import POOL
 
+from .payload import PAYLOAD
+
 HOUR = 492_000
 HOUR_MS = 3_600_000
 PARTITIONS = 4
 SCHEMA_ID = 7
 ROUNDS = 3
 LOOP_EVENTS = 100_000
-PAYLOAD = (
-    {"name": "user_id", "type": "string"},
-    {"name": "track", "type": "string"},
-    {"name": "ms_played", "type": "long"},
-    {"name": "country", "type": "string"},
-    {"name": "premium", "type": "boolean"},
-    {"name": "score", "type": ["null", "double"], "default": None},
-    {"name": "skips", "type": "int"},
-)
 
 
 def main(kafka: str, events: int = 500_000, rounds: int = ROUNDS) -> dict[str, Any]:

@@ -32,7 +32,8 @@ from local.stack import Stack
 from local.status import StackStatus
 
 from .end_to_end import PARTITIONS, cpu, ends_of
-from .load import BATCH, PAYLOAD, Bodies, send
+from .load import BATCH, Bodies, send
+from .payload import PAYLOAD
 
 HOUR_SECONDS = 60
 EVERY_S = 10.0

@@ -8,7 +8,6 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,13 +31,6 @@ from tests.streams.stage import ANCHOR, HOUR_S, Stage
 pytestmark = pytest.mark.real
 MIB = 1 << 20
 Lake = dict[str, bytes]
-
-
-@pytest.fixture
-def stage(kafka: str, valkey: str, tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(kafka, valkey, tmp_path)
-    yield made
-    made.close()
 
 
 class Sink:

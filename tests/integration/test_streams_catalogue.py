@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,13 +13,6 @@ from tests.streams.load import Load
 from tests.streams.stage import CleanBarrier, Stage, assert_balanced, assert_exact, new_ids
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-def stage(kafka: str, valkey: str, tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(kafka, valkey, tmp_path)
-    yield made
-    made.close()
 
 
 def test_a_worker_without_types_idles_and_takes_the_first_one(stage: Stage) -> None:

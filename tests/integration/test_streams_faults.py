@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,13 +11,6 @@ from tests.streams.load import Load
 from tests.streams.stage import Stage
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-def stage(kafka: str, valkey: str, tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(kafka, valkey, tmp_path)
-    yield made
-    made.close()
 
 
 def test_killed_again_and_again(stage: Stage) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from hourmark.settings import PlatformSettings
@@ -13,13 +10,6 @@ from streams.shards import shard_of
 from tests.streams.stage import Stage, assert_balanced, assert_exact, new_ids
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-def stage(kafka: str, valkey: str, tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(kafka, valkey, tmp_path)
-    yield made
-    made.close()
 
 
 def test_types_move_to_another_number_of_shards_with_all_that_is_known_of_them(stage: Stage) -> None:

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.streams.stage import Stage, assert_balanced, assert_exact, new_ids
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-def stage(kafka: str, valkey: str, tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(kafka, valkey, tmp_path)
-    yield made
-    made.close()
 
 
 def test_copies_are_removed_within_a_poll_across_polls_and_partitions(stage: Stage) -> None:

@@ -1,0 +1,18 @@
+"""What many tests of real workers begin with. A file whose tests kill or reconfigure a server makes its own `stage` instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.streams.stage import Stage
+
+
+@pytest.fixture
+def stage(kafka: str, valkey: str, tmp_path: Path) -> Iterator[Stage]:
+    """Dedup workers of one test on the shared servers."""
+    made = Stage(kafka, valkey, tmp_path)
+    yield made
+    made.close()
