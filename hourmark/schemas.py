@@ -22,6 +22,8 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True, tag="type", tag_field
     `partitions` is the count of the raw and of the clean topic. `source` tells incarnations of the raw topic apart.
     `dedup`: `closed` holds events while the index is away, `open` forwards them flagged unchecked.
     `audit`: what happens to an hour whose audit does not balance: `flag` seals it with complete=false, `hold` does not seal it.
+    `reason` says why it is blocked or deprecated; `until` (a date) and `replaced_by` (an event type) belong to `deprecated`.
+    `private`: top-level payload fields that the declaration protects; whatever shows events to people masks them.
     """
 
     revision: int
@@ -37,6 +39,10 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True, tag="type", tag_field
     source: int = 1
     dedup: str = "closed"
     audit: str = "flag"
+    reason: str = ""
+    until: str = ""
+    replaced_by: str = ""
+    private: tuple[str, ...] = ()
 
     @property
     def policy(self) -> TierPolicy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -11,13 +12,21 @@ from hourmark.errors import Rejected
 MAX_PROBLEMS = 50
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong. `path`: JSON pointer into the declaration, empty for the whole. `rule`: stable name of what was broken."""
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that is wrong. `path`: JSON pointer into the declaration, empty for the whole. `rule`: stable name of what was broken.
+
+    Against an older version also: `direction` (`backward`: new readers, old data; `forward`: old readers, new data; `both`), `against`
+    (the older version's number, or what names it), and what stands at `path` there (`old`) and here (`new`), as JSON.
+    """
 
     path: str
     rule: str
     message: str
     fix: str
+    direction: str = ""
+    against: str = ""
+    old: Any = None
+    new: Any = None
 
 
 class Refused(Rejected):

@@ -35,6 +35,22 @@ revisions = Table(
     Column("document", Text, nullable=False),
     Column("author", String(200), nullable=False),
     Column("at", Float, nullable=False),
+    Column("message", Text, nullable=False, server_default=""),
+)
+
+# Who asked for which change, and what became of it; rows are only ever added.
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", _COUNTER, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("subject", String(300), nullable=False, index=True),
+    Column("revision", BigInteger),  # of the change, where there was one
+    Column("message", Text, nullable=False),
+    Column("detail", Text, nullable=False),  # JSON
+    sqlite_autoincrement=True,
 )
 
 schemas = Table(
