@@ -104,7 +104,7 @@ def but_for_the_clock(files: Lake) -> dict[str, Any]:
 def send(stage: Stage, found: EventType, numbers: range) -> None:
     schema = wire_schema(found.event, 1, PAYLOAD)
     for number in numbers:
-        value = value_of(schema, number, {"user": f"user-{number % 97:04d}-" + "x" * 150, "ms": number}, time_us=(number * 7919) % 10**6)
+        value = value_of(schema, number, {"user": f"user-{number % 97:04d}-" + "x" * 500, "ms": number}, time_us=(number * 7919) % 10**6)
         assert value[5:21] == event_id(number)
         for copy in range(2 if number % 10 == 0 else 1):  # every tenth comes twice, the second time on the other partition
             stage.send_bytes(found, value, (number + copy) % 2)
@@ -163,7 +163,7 @@ def test_offsets_forgotten_and_lakes_deleted_give_the_same_hours(stage: Stage) -
     assert prove(DiskStore(sink.lake), sink.type, Range(clock=clock), lambda _what: None) == []
 
     newest, cuts = newest_known(sink), [sink.cut()]
-    for cut in ({"buffer_bytes": MIB, "part_bytes": MIB}, {"part_bytes": 2 * MIB, "decoder": "row"}):
+    for cut in ({"buffer_bytes": MIB, "part_bytes": MIB}, {"part_bytes": 16 * MIB, "decoder": "row"}):
         shutil.rmtree(sink.lake)
         with sink.worker(**cut) as store:  # killed in the middle, as far as a thread can be: whatever it holds is dropped
             eventually(lambda store=store: store.folders(layout.COMMITS), "the first commit entry")
