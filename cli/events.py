@@ -7,18 +7,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from .catalogue import Catalogue
 
 
 SIDE_BY_SIDE = 32
+SHOW = "show"
+
+
+class TypeOrCommand(TyperGroup):
+    """`hourmark events flight.departed` shows a type although `events` is a group: what begins with no subcommand goes to `show`.
+
+    No event type is taken for a subcommand: their names hold a dot.
+    """
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = [SHOW, *args]
+        return super().parse_args(ctx, args)
+
+
+events = typer.Typer(
+    name="events", cls=TypeOrCommand, rich_markup_mode=None, help="List the declared event types; `events TYPE` shows one."
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(declare)
-    app.command()(events)
+    app.add_typer(events)
 
 
 def declare(
@@ -63,8 +82,9 @@ def _live(answer: dict[str, Any]) -> str:
     return f"{len(answer['nodes'])} nodes, the slowest after {slowest:.0f} ms{late}"
 
 
-def events(
-    event_type: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="Show this one in full.")] = None,
+@events.command(SHOW, hidden=True)
+def show(
+    event_type: Annotated[str | None, typer.Argument(metavar="TYPE", help="Show this one in full.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """List the declared event types, or show one."""
