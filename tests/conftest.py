@@ -21,6 +21,7 @@ from local.kafka import KafkaServer
 from local.redis import RedisServer
 
 if TYPE_CHECKING:
+    from tests.stores.postgres import PostgresServer
     from tests.stores.s3 import S3Server
 
 PREFIX = "hourmark-test-"
@@ -84,4 +85,13 @@ def s3() -> Iterator[S3Server]:
     from tests.stores.s3 import s3_server
 
     with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of this session: `with postgres.database() as url` is a new one of your own."""
+    from tests.stores.postgres import postgres_server
+
+    with postgres_server() as server:
         yield server

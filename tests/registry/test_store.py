@@ -1,4 +1,4 @@
-"""The store on SQLite: a write is whole or absent, numbers are never used twice, writers queue."""
+"""The store on SQLite and PostgreSQL: a write is whole or absent, numbers are never used twice, writers queue."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.registry.documents import declaration, payload
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'registry.db'}")
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     database.migrate()
     yield database
     database.close()
@@ -148,9 +148,11 @@ def test_listing(store: Store) -> None:
     assert names("", 10, "team-player") == ["a.a", "a.b", "b.x_y"]
 
 
-def test_one_process_per_file(database: Database, tmp_path: Path) -> None:
+def test_one_process_per_file(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'registry.db'}")
     with pytest.raises(RegistryUnavailable, match="another registry"):
         Database(f"sqlite:///{tmp_path / 'registry.db'}")
+    database.close()
 
 
 @pytest.mark.parametrize("url", ["nonsense", "sqlite://", "sqlite:///:memory:", "nobody://x/y", "postgresql+nodriver://x/y"])
