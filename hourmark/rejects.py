@@ -10,7 +10,7 @@ REJECT_HEADER: Final = "hm-rejected"
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`room`: who refused it. `code`: stable error code. `at`: ms since 1970. Coordinates only when it came from a topic."""
+    """`room`: who refused it. `code`: stable error code. `at`: ms since 1970, `sent_at`: µs. Coordinates only when it came from a topic."""
 
     room: str
     code: str
@@ -21,6 +21,8 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sdk: str = ""
     sdk_version: str = ""
     app: str = ""
+    install: str = ""
+    sent_at: int = 0
     at: int = 0
     topic: str = ""
     partition: int = -1

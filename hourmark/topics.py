@@ -13,6 +13,7 @@ EVENT_TYPE_MAX: Final = 100
 CONTROL: Final = "hourmark.control"
 NODES: Final = "hourmark.nodes"
 SEALED_HOURS: Final = "hourmark.sealed-hours"
+REPLAYS: Final = "hourmark.replays"
 REJECTED: Final = "rejected"
 PARKED: Final = "parked"
 
@@ -77,11 +78,11 @@ def event_topic_config(retention_ms: int, replicas: int) -> dict[str, str]:
 
 
 def platform_topic_config(topic: str, replicas: int) -> dict[str, str]:
-    """Configuration of a platform topic: control, nodes and sealed-hours are compacted, rejected and parked are kept for 14 days."""
-    compacted = topic in (CONTROL, NODES, SEALED_HOURS)
+    """Configuration of a platform topic: rejected and parked are kept for 14 days, the others are compacted."""
+    compacted = topic in (CONTROL, NODES, SEALED_HOURS, REPLAYS)
     base = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(8 * 1024 * 1024)}
     kept = {"cleanup.policy": "compact"} if compacted else {"cleanup.policy": "delete", "retention.ms": str(14 * 86_400_000)}
     return base | kept | ({"min.insync.replicas": "2"} if replicas >= 3 else {})
 
 
-PLATFORM_PARTITIONS: Final[Mapping[str, int]] = {CONTROL: 1, NODES: 1, SEALED_HOURS: 1, REJECTED: 4, PARKED: 4}
+PLATFORM_PARTITIONS: Final[Mapping[str, int]] = {CONTROL: 1, NODES: 1, SEALED_HOURS: 1, REPLAYS: 1, REJECTED: 4, PARKED: 4}

@@ -5,28 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
-from uuid import UUID
 
 import msgspec
 from msgspec import Raw
 
 from hourmark.errors import BrokerUnavailable, DuplicateInBatch, EventTooLarge, InvalidEnvelope, Overloaded, Rejected, Unavailable
 from hourmark.hours import Hours
-from hourmark.rejects import Reject, reject_headers
-from hourmark.topics import PARKED, PLATFORM_PARTITIONS, REJECTED, Tier, partition_of
+from hourmark.topics import Tier
 
 from . import answer
 from .budget import RETRY_AFTER_S, Budget
 from .catalogue import Plan
 from .encode import Encoded
 from .envelope import Batch, Event
+from .kept import NO_ORIGIN, REJECT_MAX, Refusals, envelope_of, parked_record
 from .measures import COPIES, PARKED_EVENTS, REJECTED_EVENTS, RETRIES, TOTALS
 from .publisher import RETRY_AFTER_S as BROKER_RETRY_S
-from .publisher import Delivery, Headers, Record
+from .publisher import Delivery, Record
 
-REJECT_MAX = 6 * 1024 * 1024  # of an event that is much too large only the start is kept
 OVERSIZE_MAX = 512 * 1024  # the same, when Kafka takes less than we thought
-PARKED_HEADER = "hm-parked"
 
 
 class _Stored(NamedTuple):
@@ -111,7 +108,7 @@ class Work:
         raws, sender = self.raws(), self.batch.sender
         kept: list[int] = []
         records: list[Record] = []
-        envelope = msgspec.json.encode(sender._asdict())
+        envelope = envelope_of(sender)
         for index in indexes:
             raw, event = raws[index], self.batch.events[index]
             try:
@@ -119,10 +116,8 @@ class Work:
             except (msgspec.DecodeError, RecursionError, UnicodeError) as exc:
                 self.fault(index, InvalidEnvelope(f"the event is not readable: {exc}"))
                 continue
-            value = b'{"envelope":%b,"event":%b}' % (envelope, bytes(raw))
             kept.append(index)
-            headers: Headers = [(PARKED_HEADER, (event.type if event else "").encode())]
-            records.append((PARKED, value, self.batch.ids[index], *_spread(PARKED, self.batch.ids[index]), headers))
+            records.append(parked_record(event.type if event else "", self.batch.ids[index], envelope, bytes(raw)))
         self._add_refused(kept, records, [None] * len(kept), budget)
 
     def reject(self, budget: Budget) -> None:
@@ -145,12 +140,11 @@ class Work:
         return self._reject_records(list(self._oversize), OVERSIZE_MAX)
 
     def _reject_records(self, indexes: Sequence[int], most: int) -> list[Record]:
-        raws, at = self.raws(), int(self._now() * 1000)
+        raws, refusals = self.raws(), Refusals(self.batch.sender, int(self._now() * 1000))
         records: list[Record] = []
         for index in indexes:
-            event_id = self._id(index)
-            headers: Headers = list(reject_headers(self._reject(*self._faults[index], event_id, at)))
-            records.append((REJECTED, bytes(raws[index])[:most], event_id or None, *_spread(REJECTED, event_id), headers))
+            event_type, error = self._faults[index]
+            records.append(refusals.record(event_type, self._id(index), error, bytes(raws[index]), NO_ORIGIN, most))
         return records
 
     def refuse_if_nothing_accepted(self) -> None:
@@ -242,21 +236,6 @@ class Work:
         fault = self.batch.faults.get(index)
         return self.batch.ids[index] if fault is None else fault.event_id or b""
 
-    def _reject(self, event_type: str, error: Rejected, event_id: bytes, at: int) -> Reject:
-        sender = self.batch.sender
-        return Reject(
-            room="receiver",
-            code=error.code,
-            event_type=event_type[:256],
-            detail=error.message[:2000],
-            path=error.path,
-            event_id=str(UUID(bytes=event_id)) if event_id else "",
-            sdk=sender.sdk,
-            sdk_version=sender.sdk_version,
-            app=sender.app,
-            at=at,
-        )
-
     def _add_refused(self, indexes: list[int], records: Sequence[Record], errors: Sequence[Rejected | None], budget: Budget) -> None:
         """Rejected and parked events share the budget of the debug tier: a broken sender must not crowd out the good ones."""
         size = sum(len(record[1]) for record in records)
@@ -270,10 +249,6 @@ class Work:
             return False
         self._reserved.append((tier, size))
         return True
-
-
-def _spread(topic: str, key: bytes) -> tuple[int]:
-    return (partition_of(key, PLATFORM_PARTITIONS[topic]),)
 
 
 def _copies(batch: Batch) -> dict[int, tuple[int, bool]]:
