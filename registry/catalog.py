@@ -17,11 +17,12 @@ from hourmark.metrics import Counter
 from hourmark.schemas import EventType, WriteKey, token_digest
 from hourmark.topics import TIERS
 
-from . import compatibility
+from . import change
 from .compile import fingerprint, wire_schema
 from .declaration import Declaration, read
 from .gathering import Gathering
 from .outbox import Publisher
+from .privacy import private_fields
 from .provision import Provisioned, Provisioner, Wanted
 from .refusal import Problem, Refused, name_taken
 from .store import Draft, Stale, Store, StoredEvent
@@ -133,15 +134,8 @@ class Catalog:
                 told = f"Kafka takes its topics for those of {taken} (dots and underscores count as one)"
                 raise name_taken(told)
             return None
-        if declaration.partitions is not None and declaration.partitions < current.partitions:
-            told = f"{event} has {current.partitions} partitions, which cannot become {declaration.partitions}"
-            fix = f"keep at least {current.partitions}"
-            raise Refused(409, "partitions_shrink", told, [Problem("/partitions", "partitions_shrink", told, fix)])
-        for old in self._store.schemas_of(event):
-            problems = compatibility.check(json.loads(old.payload), declaration.schema_)
-            if problems:
-                told = f"the schema does not fit version {old.version}: {problems[0].message}"
-                raise Refused(409, "incompatible_schema", told, problems)
+        versions = [(str(old.version), json.loads(old.payload)) for old in self._store.schemas_of(event)]
+        change.refuse(change.problems(declaration, current.document, current.partitions, versions))
         return current
 
     async def put_key(self, name: str, types: tuple[str, ...]) -> tuple[str, int, bool]:
@@ -193,12 +187,16 @@ def draft(declaration: Declaration, current: StoredEvent | None, stands: Provisi
         tier=declaration.tier,
         key=declaration.key,
         sdks=tuple(declaration.sdks),
-        lifecycle=declaration.lifecycle,
+        lifecycle=declaration.lifecycle.state,
         schema_id=0,
         partitions=stands.partitions,
         source=source,
         dedup=declaration.dedup,
         audit=declaration.audit,
+        reason=declaration.lifecycle.reason or "",
+        until=declaration.lifecycle.until or "",
+        replaced_by=declaration.lifecycle.replaced_by or "",
+        private=private_fields(declaration.document()),
     )
     return Draft(current.revision if current else None, entry, declaration.document(), wire, fingerprint(wire), author)
 

@@ -17,8 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from hourmark.topics import EVENT_TYPE_MAX, TIERS, Tier, is_event_type
 
 from . import document as documents
+from . import lifecycle, privacy
 from .compile import wire_schema
 from .lakesafe import Survey
+from .lifecycle import ACTIVE, Lifecycle
+from .privacy import Privacy
 from .refusal import Problem, Refused, pointer
 
 MAX_PARTITIONS: Final = 1024
@@ -34,22 +37,11 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class FieldPrivacy(_Model):
-    """How one payload field is protected. Stored now, applied by a later step."""
-
-    as_: Literal["pseudonym", "encrypt"] = Field(alias="as")
-    join: Word | None = None
-
-
-class Privacy(_Model):
-    """Whose data it is (`subject`: a payload field), and which fields are protected."""
-
-    subject: str | None = None
-    fields: dict[str, FieldPrivacy] = {}
-
-
 class Retention(_Model):
-    """How long data is kept: minutes, hours or days (`90m`, `72h`, `400d`). Missing: the tier's default."""
+    """How long data is kept: minutes, hours or days (`90m`, `72h`, `400d`). Missing: the tier's default; in the lake, for ever.
+
+    Topics keep to it; in the lake nothing is deleted yet.
+    """
 
     raw: Span | None = None
     clean: Span | None = None
@@ -68,7 +60,7 @@ class Declaration(_Model):
     sdks: list[Word] = Field(["*"], min_length=1, max_length=100)
     privacy: Privacy | None = None
     retention: Retention = Retention()
-    lifecycle: Literal["draft", "active", "deprecated", "blocked"] = "active"
+    lifecycle: Lifecycle = ACTIVE
     partitions: int | None = Field(None, ge=1, le=MAX_PARTITIONS)
     dedup: Literal["closed", "open"] = "closed"
     audit: Literal["flag", "hold"] = "flag"
@@ -109,10 +101,11 @@ def check(document: object) -> list[Problem]:
     if not is_event_type(found.event):
         fix = f"write lower case words joined by dots, like player.song_played, at most {EVENT_TYPE_MAX} characters"
         problems.append(Problem("/event", "event_name", f"{found.event!r:.120} is no name of an event type", fix))
-    problems += Survey(found.schema_).problems
-    if not problems:
-        problems = _references(found) + _writable(found)
-    return problems
+    problems += lifecycle.problems(found.event, found.lifecycle)
+    faults = Survey(found.schema_).problems
+    if faults:
+        return problems + faults
+    return problems + _key(found) + privacy.problems(found.schema_, found.privacy) + _writable(found)
 
 
 def read(document: object) -> Declaration:
@@ -158,6 +151,8 @@ def _refused(place: str, rule: str, message: str, fix: str) -> Refused:
 
 def _say(error: Any) -> Problem:
     path, kind = pointer(*error["loc"]), str(error["type"])
+    if path == "/lifecycle/state" and kind == "literal_error":
+        path = "/lifecycle"  # it is mostly written as a word
     name = str(error["loc"][-1])[:80] if error["loc"] else "the declaration"
     match kind:
         case "missing":
@@ -178,25 +173,17 @@ def _say(error: Any) -> Problem:
             return Problem(path, "value", f"{name}: {error['msg']}"[:300], "correct the value")
 
 
-def _references(found: Declaration) -> list[Problem]:
-    """Names of payload fields that the declaration uses outside its schema."""
-    fields = {field["name"]: field["type"] for field in found.schema_["fields"]}
-    problems = []
-    if found.key is not None:
-        kind = fields.get(found.key)
-        plain = kind.get("type") if isinstance(kind, dict) and kind.get("logicalType") in (None, "uuid") else kind
-        if plain is None:
-            problems.append(Problem("/key", "key_field", f"the payload has no field {found.key!r:.80}", "name a top-level payload field"))
-        elif not isinstance(plain, str) or plain not in _KEY_TYPES:
-            fix = "use a field of type string, long, int or uuid that cannot be null"
-            problems.append(Problem("/key", "key_type", f"the field {found.key} cannot be a key", fix))
-    if found.privacy is not None:
-        named = {"/privacy/subject": found.privacy.subject} | {pointer("privacy", "fields", name): name for name in found.privacy.fields}
-        for path, name in named.items():
-            if name is not None and name not in fields:
-                message = f"the payload has no field {name!r:.80}"
-                problems.append(Problem(path, "privacy_field", message, "name a top-level payload field"))
-    return problems
+def _key(found: Declaration) -> list[Problem]:
+    if found.key is None:
+        return []
+    kind = next((field["type"] for field in found.schema_["fields"] if field["name"] == found.key), None)
+    plain = kind.get("type") if isinstance(kind, dict) and kind.get("logicalType") in (None, "uuid") else kind
+    if plain is None:
+        return [Problem("/key", "key_field", f"the payload has no field {found.key!r:.80}", "name a top-level payload field")]
+    if not isinstance(plain, str) or plain not in _KEY_TYPES:
+        fix = "use a field of type string, long, int or uuid that cannot be null"
+        return [Problem("/key", "key_type", f"the field {found.key} cannot be a key", fix)]
+    return []
 
 
 def _writable(found: Declaration) -> list[Problem]:

@@ -90,7 +90,7 @@ def _wrong_scalar(value: object) -> tuple[str, str, str] | None:
 
 
 class _Loader(yaml.CSafeLoader):
-    """Safe YAML in which a repeated key is an error, as in our JSON."""
+    """Safe YAML in which a repeated key is an error, as in our JSON, and a date (`2027-03-01`) the text it is: JSON knows no dates."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -99,6 +99,12 @@ class _Loader(yaml.CSafeLoader):
             twice = next(name for name in names if names.count(name) > 1)
             raise ValueError(f"line {node.start_mark.line + 1}: the key {twice!r:.80} stands twice")
         return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in known if tag != "tag:yaml.org,2002:timestamp"]
+    for first, known in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
