@@ -34,7 +34,7 @@ from local.stack import Stack
 from local.status import StackStatus
 
 from .load import BATCH, Bodies, send
-from .payload import PAYLOAD
+from .payload import PAYLOAD, PRIVACY
 
 PARTITIONS = 8
 HOUR_SECONDS = 10
@@ -63,7 +63,7 @@ def whole(status: StackStatus, events: int) -> dict[str, float]:
     event_type = f"bench{secrets.token_hex(3)}.played"
     declaration = {"event": event_type, "owner": "bench", "partitions": PARTITIONS}
     schema = {"type": "record", "name": "played", "fields": PAYLOAD}
-    Catalogue(status.registry).declare(event_type, declaration | {"schema": schema}, wait=20.0)
+    Catalogue(status.registry).declare(event_type, declaration | {"schema": schema, "privacy": PRIVACY}, wait=20.0)
     made = Bodies(event_type, secrets.randbits(16))
     bodies = [made.body(number) for number in range(-(-events // BATCH))]
     events = len(bodies) * BATCH

@@ -13,3 +13,4 @@ PAYLOAD: Final[tuple[dict[str, Any], ...]] = (
     {"name": "score", "type": ["null", "double"], "default": None},
     {"name": "skips", "type": "int"},
 )
+PRIVACY: Final[dict[str, Any]] = {"subject": "user_id", "fields": {"user_id": {"as": "pseudonym"}}}

@@ -33,7 +33,7 @@ from local.status import StackStatus
 
 from .end_to_end import PARTITIONS, cpu, ends_of
 from .load import BATCH, Bodies, send
-from .payload import PAYLOAD
+from .payload import PAYLOAD, PRIVACY
 
 HOUR_SECONDS = 60
 EVERY_S = 10.0
@@ -57,7 +57,7 @@ class Run:
         """Declare, send, wait for the last seal, count. Raises RuntimeError when an event is refused or hours stay open."""
         declaration = {"event": self.event_type, "owner": "bench", "partitions": PARTITIONS}
         schema = {"type": "record", "name": "played", "fields": PAYLOAD}
-        Catalogue(self.status.registry).declare(self.event_type, declaration | {"schema": schema}, wait=20.0)
+        Catalogue(self.status.registry).declare(self.event_type, declaration | {"schema": schema, "privacy": PRIVACY}, wait=20.0)
         before = {name: cpu(process) for name, process in self._processes.items()}
         over = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(over,))

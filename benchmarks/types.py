@@ -29,6 +29,7 @@ import psutil
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from benchmarks.end_to_end import cpu
+from benchmarks.payload import PRIVACY
 from cli.catalogue import Catalogue
 from hourmark.hours import Hours, parse_label
 from hourmark.topics import SEALED_HOURS, clean_topic
@@ -134,7 +135,7 @@ class Run:
 
     def _one(self, name: str, wait: float = 0.0) -> dict[str, Any]:
         schema = {"type": "record", "name": name.rpartition(".")[2], "fields": FIELDS}
-        document = {"event": name, "owner": "bench", "partitions": self._shape.partitions, "schema": schema}
+        document = {"event": name, "owner": "bench", "partitions": self._shape.partitions, "schema": schema, "privacy": PRIVACY}
         return Catalogue(self._status.registry, timeout=PATIENCE_S).declare(name, document, wait)
 
     def _until_applied(self, revision: int) -> None:
