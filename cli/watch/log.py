@@ -1,0 +1,147 @@
+"""The platform's topics as a looker-on reads them: ends, offsets by time, bounded scans. No group, no commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from hourmark.errors import BrokerUnavailable
+from hourmark.kafka import client_config, partition_counts, tail_config, translate
+from hourmark.topics import raw_topic
+
+from ..addresses import Addresses
+from ..flows import DEDUP
+
+Place = tuple[str, int]
+CONSUME: Final = 10_000
+GROUPS_FRESH_S: Final = 30.0
+PATIENCE_S: Final = 15.0
+_latest: Any = OffsetSpec.latest
+_earliest: Any = OffsetSpec.earliest
+_for_timestamp: Any = OffsetSpec.for_timestamp
+
+
+class Span(NamedTuple):
+    """Offsets `start` … `end` - 1."""
+
+    start: int
+    end: int
+
+
+class Log:
+    """Every question raises BrokerUnavailable when Kafka does not answer."""
+
+    def __init__(self, at: Addresses) -> None:
+        self._settings = at.settings()
+        self._admin = AdminClient(client_config(self._settings))
+        self._groups: tuple[float, list[str]] = (float("-inf"), [])
+
+    def counts(self, topics: Iterable[str]) -> dict[str, int]:
+        """Partitions of each of these topics that exists."""
+        return partition_counts(self._admin, topics)
+
+    def places(self, topics: Iterable[str]) -> list[Place]:
+        return [(topic, number) for topic, count in self.counts(topics).items() for number in range(count)]
+
+    def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        return self._offsets(places, _latest())
+
+    def begins(self, places: Iterable[Place]) -> dict[Place, int]:
+        return self._offsets(places, _earliest())
+
+    def at_time(self, places: Iterable[Place], ms: int) -> dict[Place, int]:
+        """The first offset appended at `ms` (since 1970) or later; the end where there is none."""
+        wanted = list(places)
+        found = self._offsets(wanted, _for_timestamp(max(ms, 0)))
+        none = [place for place, offset in found.items() if offset < 0]
+        return found | (self.ends(none) if none else {})
+
+    def committed(self, event_type: str, partitions: int) -> dict[int, int]:
+        """Raw partition → the offset up to which a dedup worker has settled everything: produced, acknowledged, committed."""
+        topic, most = raw_topic(event_type), dict[int, int]()
+        wanted = [TopicPartition(topic, number) for number in range(partitions)]
+        try:
+            for group in self._dedup_groups():
+                asked = [ConsumerGroupTopicPartitions(group, wanted)]
+                found = self._admin.list_consumer_group_offsets(asked)[group].result().topic_partitions
+                for place in found or ():
+                    most[place.partition] = max(most.get(place.partition, 0), place.offset)
+        except KafkaException as exc:
+            raise translate(exc, "asking how far dedup is") from exc
+        return most
+
+    def consumer(self, **more: Any) -> Consumer:
+        """To be assigned and closed by the caller."""
+        defaults = {"auto_offset_reset": "earliest", "queued_max_messages_kbytes": 32_768}
+        return Consumer(tail_config(self._settings, **(defaults | more)))
+
+    def scan(self, spans: Mapping[Place, Span], deadline: float, see: Callable[[Message], bool | None]) -> dict[Place, int]:
+        """Give every record of these spans to `see`, in order within a partition, until its time is up (`deadline`, monotonic) or `see`
+        says True. Returns how far each partition was read."""
+        reached = {place: span.start for place, span in spans.items()}
+        left = {place: span.end for place, span in spans.items() if span.start < span.end}
+        if not left:
+            return reached
+        consumer, heard = self.consumer(), time.monotonic()
+        try:
+            consumer.assign([TopicPartition(topic, number, reached[topic, number]) for topic, number in left])
+            while left and time.monotonic() < deadline:
+                messages = consumer.consume(CONSUME, 0.2)
+                heard = time.monotonic() if messages else heard
+                if time.monotonic() - heard > PATIENCE_S:
+                    raise BrokerUnavailable(f"nothing came of {len(left)} partitions for {PATIENCE_S:.0f} s")
+                if _look(consumer, messages, left, reached, see):
+                    return reached
+        finally:
+            consumer.close()
+        return reached
+
+    def _dedup_groups(self) -> list[str]:
+        asked, known = self._groups
+        if time.monotonic() - asked > GROUPS_FRESH_S or not known:
+            found = self._admin.list_consumer_groups().result().valid
+            known = [group.group_id for group in found if group.group_id.startswith(DEDUP)]
+            self._groups = time.monotonic(), known
+        return known
+
+    def _offsets(self, places: Iterable[Place], spec: Any) -> dict[Place, int]:
+        wanted = {TopicPartition(topic, number): spec for topic, number in places}
+        if not wanted:
+            return {}
+        try:
+            answers = self._admin.list_offsets(wanted)
+            return {(place.topic, place.partition): future.result().offset for place, future in answers.items()}
+        except KafkaException as exc:
+            raise translate(exc, "asking for offsets") from exc
+
+
+def _look(
+    consumer: Consumer,
+    messages: list[Message],
+    left: dict[Place, int],
+    reached: dict[Place, int],
+    see: Callable[[Message], bool | None],
+) -> bool:
+    """One poll of a scan; True when `see` has seen enough."""
+    for message in messages:
+        error = message.error()
+        if error is not None:
+            if not error.retriable():
+                raise translate(error, f"reading {message.topic()}")
+            continue
+        place = message.topic() or "", message.partition() or 0
+        offset, end = message.offset() or 0, left.get(place)
+        if end is None:
+            continue
+        if offset < end and see(message):
+            reached[place] = offset + 1
+            return True
+        reached[place] = min(offset + 1, end)
+        if offset + 1 >= end:
+            del left[place]
+            consumer.incremental_unassign([TopicPartition(*place)])
+    return False
