@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from hourmark.errors import PlatformError
 
 from .failures import AnswerIsNo, Unreachable, WrongInput, did_you_mean
+
+ADMIN_TOKEN = "HOURMARK_REGISTRY_ADMIN_TOKEN"
+
+
+class Overtaken(AnswerIsNo):
+    """Somebody else changed it first."""
 
 
 class Catalogue:
@@ -58,16 +66,29 @@ class Catalogue:
         answer: dict[str, Any] = self.ask("PUT", f"/v1/events/{urllib.parse.quote(event_type)}{query}", declaration, wait)
         return answer
 
+    def check(self, event_type: str, declaration: Any) -> dict[str, Any]:
+        """What the registry would say to this declaration: `{ok, outcome, code, message, problems}`; nothing is changed."""
+        answer: dict[str, Any] = self.ask("POST", f"/v1/events/{urllib.parse.quote(event_type, safe='')}/check", declaration)
+        return answer
+
+    def replace(self, event_type: str, declaration: Any, revision: int, wait: float = 0.0, message: str = "") -> dict[str, Any]:
+        """Declare it as the successor of this revision (0: of nothing). Raises Overtaken when another one is current."""
+        believed = {"If-Match": f'"{revision}"'} if revision else {"If-None-Match": "*"}
+        path = f"/v1/events/{urllib.parse.quote(event_type, safe='')}" + (f"?wait={wait:g}s" if wait else "")
+        answer: dict[str, Any] = self.ask("PUT", path, declaration, wait, believed | _byline(message))
+        return answer
+
     def schema(self, schema_id: int) -> dict[str, Any]:
         """A wire schema by its id, as Avro JSON."""
         answer: dict[str, Any] = json.loads(self.ask("GET", f"/schemas/ids/{schema_id}")["schema"])
         return answer
 
-    def ask(self, method: str, path: str, body: Any = None, patience: float = 0.0) -> Any:
+    def ask(self, method: str, path: str, body: Any = None, patience: float = 0.0, headers: Mapping[str, str] | None = None) -> Any:
         """One request; the decoded answer. `patience`: seconds beyond the usual time-out that the answer may take."""
         data = None if body is None else json.dumps(body).encode()
+        said = {"Content-Type": "application/json", **_admission(), **(headers or {})}
         try:
-            request = urllib.request.Request(self.url + path, data=data, method=method, headers={"Content-Type": "application/json"})
+            request = urllib.request.Request(self.url + path, data=data, method=method, headers=said)
         except ValueError as exc:
             raise WrongInput(f"no address of a registry: {exc}", where=self.url, remedy="set HOURMARK_REGISTRY_URL") from exc
         try:
@@ -92,6 +113,24 @@ def unknown_type(event_type: str, known: list[str]) -> WrongInput:
     )
 
 
+def _admission() -> dict[str, str]:
+    token = os.environ.get(ADMIN_TOKEN, "")
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _byline(message: str) -> dict[str, str]:
+    """Who changes it and why, as headers can say it."""
+    import getpass
+
+    try:
+        author = os.environ.get("HOURMARK_AUTHOR") or getpass.getuser()
+    except (OSError, KeyError):  # a container whose user has no name
+        author = ""
+    said = {"Hourmark-Author": author, "Hourmark-Message": message}
+    # http.client writes headers as latin-1, the registry reads them as UTF-8
+    return {name: " ".join(text.split()).encode("utf-8", "replace").decode("latin-1") for name, text in said.items() if text}
+
+
 def _refusal(exc: urllib.error.HTTPError, method: str, url: str) -> PlatformError:
     try:
         answer = json.load(exc)
@@ -102,6 +141,10 @@ def _refusal(exc: urllib.error.HTTPError, method: str, url: str) -> PlatformErro
     text = "\n".join([f"the registry refuses: {message}", *problems])
     if exc.code >= 500:
         return Unreachable(f"the registry failed: {message}", where=f"{method} {url}", remedy="`hourmark logs registry` says more")
+    if exc.code == HTTPStatus.PRECONDITION_FAILED:
+        return Overtaken(text, where=f"{method} {url}", remedy="look at it again, and repeat what you did on its current revision")
+    if exc.code == HTTPStatus.UNAUTHORIZED:
+        return WrongInput(text, where=f"{method} {url}", remedy=f"set {ADMIN_TOKEN}")
     if exc.code == HTTPStatus.CONFLICT:
         return AnswerIsNo(text, where=f"{method} {url}")
     return WrongInput(text, where=f"{method} {url}")

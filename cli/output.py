@@ -73,6 +73,13 @@ def _plain_text(text: str) -> Text:
     return Text(text.translate(_CONTROL))
 
 
+def escaped(text: str) -> str:
+    """Data to stand amid our own markup; its brackets and control characters do nothing."""
+    from rich.markup import escape
+
+    return escape(text.translate(_CONTROL))
+
+
 def marked(text: str) -> Text:
     """Our own words with rich markup, as a cell of a table."""
     from rich.text import Text

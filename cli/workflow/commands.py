@@ -1,0 +1,97 @@
+"""The commands of the git workflow: `check`, `plan`, `apply`, `diff`, and `events new`. Reads arguments, prints answers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..catalogue import Catalogue
+    from .check import Report
+
+Place = Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Folder of declarations, or one file.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+Server = Annotated[
+    str, typer.Option("--server", metavar="URL", help="This registry; otherwise the running stack's or HOURMARK_REGISTRY_URL.")
+]
+
+
+class Format(StrEnum):
+    """How `check` answers."""
+
+    terminal = "terminal"
+    json = "json"
+    github = "github"
+    junit = "junit"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(check)
+
+
+def check(
+    folder: Place = Path(),
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="REF", help="Branch, tag or commit, not where this work left the main branch."),
+    ] = None,
+    history: Annotated[bool, typer.Option("--history/--no-history", help="Also against all older versions that the branch had.")] = True,
+    server: Annotated[str, typer.Option("--server", metavar="URL", help="Not git: this registry (`here`: the running stack's).")] = "",
+    form: Annotated[Format, typer.Option("--format", help="How to answer.")] = Format.terminal,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="The answer goes here, a summary to the terminal.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Would these declarations be accepted? Nothing is changed, and without --server no server is asked."""
+    from ..failures import ANSWER_IS_NO, WrongInput
+    from .check import offline, online
+    from .trees import Disk
+
+    if server and against is not None:
+        raise WrongInput("--server and --against exclude each other", remedy="compare with git or with the registry")
+    disk = Disk(folder)
+    report = online(disk, registry_at(server)) if server else offline(disk, against, all_versions=history)
+    _answer(report, Format.json if as_json else form, output, folder)
+    if not report.ok:
+        raise typer.Exit(ANSWER_IS_NO)
+
+
+def registry_at(server: str) -> Catalogue:
+    """The registry of this address, else (empty or `here`) the one that the stack or the environment names."""
+    from ..addresses import find
+    from ..catalogue import Catalogue
+
+    return Catalogue(server if server not in ("", "here") else find("registry").registry)
+
+
+def _answer(report: Report, form: Format, output: Path | None, folder: Path) -> None:
+    import sys
+
+    from ..output import console
+    from .render import FORMATS, from_root, terminal
+
+    if form is Format.github:
+        report = from_root(report, folder)
+    if form is Format.terminal:
+        if output is None:
+            out = console()
+            for line in terminal(report):
+                out.print(line, soft_wrap=True)
+            return
+        from rich.text import Text
+
+        text = "".join(f"{Text.from_markup(line).plain}\n" for line in terminal(report))
+    else:
+        text = FORMATS[form](report)
+    if output is None:
+        sys.stdout.write(text)
+        return
+    from .render import summary
+
+    output.write_text(text, encoding="utf-8", errors="backslashreplace")
+    console().print(summary(report), markup=False, soft_wrap=True)
