@@ -27,6 +27,9 @@ CLOCK_LOOK_S: Final = 0.2
 POINTS: Final = (
     "receiver.produced",
     "receiver.acknowledged",
+    "replay.produced",
+    "replay.acknowledged",
+    "replay.recorded",
     "dedup.claimed",
     "dedup.produced",
     "dedup.acknowledged",

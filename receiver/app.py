@@ -31,7 +31,9 @@ from .intake import Intake
 from .keys import Keys
 from .lookup import Lookup
 from .measures import INFLIGHT, READING, REFUSALS, TOTALS
+from .parking import KafkaParkedLog
 from .publisher import KafkaPublisher, Publisher
+from .replay import Replay
 from .settings import Settings
 
 log = structlog.get_logger()
@@ -53,7 +55,11 @@ class Receiver:
         self.lookup = Lookup(settings.registry_url, self.tail.offer)
         self.keys = Keys(lambda: self.tail.snapshot)
         self.reading = Reading(settings.inflight_bytes)
-        self.intake = Intake(settings, Catalogue(lambda: self.tail.snapshot), self.lookup, self.publisher)
+        catalogue = Catalogue(lambda: self.tail.snapshot)
+        self.intake = Intake(settings, catalogue, self.lookup, self.publisher)
+        self.replay: Replay | None = None
+        if publisher is None and settings.replay_events_s:
+            self.replay = Replay(settings, KafkaParkedLog(settings), catalogue, self.publisher, self.intake.budget)
         self._runner: web.ServerRunner | None = None
         self._page: MetricsPage | None = None
 
@@ -73,6 +79,8 @@ class Receiver:
         self.url = f"http://{host}:{port}"
         self.publisher.start()
         self.tail.start()
+        if self.replay is not None:
+            self.replay.start()
         self._page = MetricsPage(settings, self.not_ready)
         return self
 
@@ -80,6 +88,8 @@ class Receiver:
         deadline = time.monotonic() + self.settings.stop_s
         if self._runner is not None:
             await self._runner.cleanup()
+        if self.replay is not None:
+            await self.replay.close(max(0.5, (deadline - time.monotonic()) / 2))
         await self.publisher.close(max(0.5, deadline - time.monotonic()))
         await self.lookup.close()
         await asyncio.to_thread(self.tail.close)

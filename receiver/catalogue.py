@@ -63,6 +63,10 @@ class Catalogue:
         self._codecs: dict[int, Codec] = {}
         self._unusable: dict[int, InvariantBroken] = {}
 
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._snapshot()
+
     def plan(self, event_type: str) -> Plan | None:
         """None: no such type is declared, or it is a draft. Raises InvariantBroken when its schema cannot be used."""
         snapshot = self._snapshot()

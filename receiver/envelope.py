@@ -179,15 +179,20 @@ def _one_by_one(raws: list[Raw], sender: Sender, body: bytes) -> Batch:
     for index, raw in enumerate(raws):
         event, event_id = None, b""
         try:
-            str(raw, "utf-8")
-            event = _event.decode(raw)
-            event_id = _event_id(event.id)
+            event, event_id = parse_event(raw)
         except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError) as exc:
             event = None
             faults[index] = _fault(index, raw, exc)
         events.append(event)
         ids.append(event_id)
     return Batch(sender, events, ids, faults, body)
+
+
+def parse_event(raw: Raw) -> tuple[Event, bytes]:
+    """One event by itself and its id. Raises msgspec.DecodeError, ValueError (of which UnicodeError is one) or RecursionError."""
+    str(raw, "utf-8")
+    event = _event.decode(raw)
+    return event, _event_id(event.id)
 
 
 def _event_id(text: str) -> bytes:

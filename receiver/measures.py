@@ -25,6 +25,14 @@ COPIES = Counter("hourmark_receiver_copies", "Copies of an id within one request
 REFUSALS = Counter("hourmark_receiver_refusals", "Requests refused as a whole, by status and code", ["status", "code"])
 INFLIGHT = Gauge("hourmark_receiver_inflight_bytes", "Bytes waiting for Kafka's acknowledgement", ["tier"])
 READING = Gauge("hourmark_receiver_reading_bytes", "Bytes of bodies being read")
+PARKED_WAITING = Gauge(
+    "hourmark_parked_waiting", "Parked events that wait for a declaration or their replay, in partitions that this process owns"
+)
+PARKED_AGE = Gauge("hourmark_parked_oldest_age_seconds", "How long the oldest of them has waited; 0: none waits")
+PARKED_EXPIRING = Gauge("hourmark_parked_expiring_types", "Event types of which parked events will be deleted soon, unless declared")
+PARKED_EXPIRED = Counter("hourmark_parked_expired", "Parked events that were deleted unreplayed, as far as the log's start tells")
+REPLAYED = Counter("hourmark_parked_replayed", "Parked events replayed to their raw topics")
+REPLAY_REJECTED = Counter("hourmark_parked_replay_rejected", "Parked events that did not fit when they were replayed, by code", ["code"])
 
 _ACK_BOUNDS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _KEPT_HOURS: Final = 4

@@ -33,6 +33,10 @@ class Settings(PlatformSettings):
     linger_ms: float = Field(3.0, ge=0, description="How long the Kafka client collects records before it sends them, milliseconds")
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field("lz4", description="Compression of records on the way to Kafka")
     quota_events_s: float = Field(0.0, ge=0, description="Events per second of one write key, with a burst of two seconds; 0: no quota")
+    replay_events_s: float = Field(
+        2000.0, ge=0, description="Parked events replayed per second, once their type is declared; 0: this process replays none"
+    )
+    parked_notice_h: float = Field(48.0, ge=0, description="Warn so many hours before parked events are deleted unreplayed")
     stop_s: float = Field(12.0, gt=0, le=14, description="Longest wait at a stop for requests that were accepted, seconds")
 
     @field_validator("listen")

@@ -87,7 +87,7 @@ def strike(lake: Path, ledger: Ledger, until: int, watch: Watch, spoilt: set[str
         account.fault("stale", 1, f"sealed up to {label(newest) if newest >= 0 else 'nothing'}, not {label(until)}")
     account.fault("stale", watch.stale[ledger.event_type], "the watermark went back or had a hole")
     account.fault("changed", len(changed := watch.changed(ledger.event_type)), changed)
-    # parked while no receiver could ask the registry: durable, and checked against the topic `parked`
+    # parked while no receiver could ask the registry: durable, checked against the topic `parked`, and replayed
     refused = {v.event_id: v for v in ledger.refused if v.verdict != "parked" and v.event_id not in spoilt}
     account.fault("refused", len(refused), Counter(f"{v.verdict} {v.code} {v.detail}"[:120] for v in refused.values()).most_common(3))
     _compare_ids(account, lake, ledger)
@@ -101,17 +101,19 @@ def _compare_ids(account: Account, lake: Path, ledger: Ledger) -> None:
     import pyarrow as pa
 
     told = pa.table({"id": pa.array(sorted({*ledger.acknowledged, *ledger.copies}), pa.string())})
+    replayed = pa.table({"id": pa.array([v.event_id for v in ledger.refused if v.verdict == "parked"], pa.string())})  # sooner or later
     files = [str(file) for file in sealed_files(lake, ledger.event_type)]
     if not files:
         account.fault("lost", told.num_rows, "no hour is sealed")
         return
     with duckdb.connect() as connection:
         connection.register("told", told)
+        connection.register("replayed", replayed)
         connection.read_parquet(files, union_by_name=True, hive_partitioning=False, filename=True).create_view("files")
         connection.execute("CREATE TABLE lake AS SELECT _event_id AS id, regexp_extract(filename, 'dt=[^/]+/hour=\\d+') AS hour FROM files")
         for what, query in {
             "lost": "SELECT id FROM told ANTI JOIN lake USING (id)",
-            "unknown": "SELECT DISTINCT id FROM lake ANTI JOIN told USING (id)",
+            "unknown": "SELECT DISTINCT id FROM lake ANTI JOIN told USING (id) ANTI JOIN replayed USING (id)",
             "doubled": "SELECT id FROM lake GROUP BY id, hour HAVING count(*) > 1",
             "in two hours": "SELECT id FROM lake GROUP BY id HAVING count(DISTINCT hour) > 1",
         }.items():

@@ -1,0 +1,285 @@
+"""Parked events go their way as soon as their type is declared: in order, at a bounded rate, behind the live traffic of their tier.
+
+Whichever receiver owns a partition of `parked` does it. An event is settled when it is acknowledged on its raw topic or on `rejected`; only
+then its offset is written to `hourmark.replays`. A crash in between repeats a few events with the same ids, and loses none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import msgspec
+import structlog
+
+from hourmark.crashpoints import crashpoint
+from hourmark.errors import InvariantBroken, Unavailable
+from hourmark.hours import Hours
+from hourmark.schemas import EMPTY, Snapshot
+from hourmark.topics import REPLAYS, Tier
+
+from .budget import Budget
+from .catalogue import Catalogue, Plan
+from .measures import PARKED_WAITING, REPLAY_REJECTED, REPLAYED, TOTALS
+from .notice import Notice
+from .parking import News, ParkedLog, Seen
+from .publisher import Delivery, Publisher
+from .settings import Settings
+from .settle import Chunk, Parked, Settled
+from .waiting import Waiting
+from .work import OVERSIZE_MAX
+
+log = structlog.get_logger()
+
+IDLE_S: Final = 0.5
+PAUSE_S: Final = 1.0
+RESTART_S: Final = 30.0
+TOPICS_S: Final = 5.0
+_ROOM_S: Final = 0.02
+_LEISURE: Final = 4  # rest so many times as long as a look at other types' events took: live traffic needs the interpreter
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Pass:
+    """The events of these types, from the offset `cursor` to `end`."""
+
+    partition: int
+    types: set[str]
+    cursor: int
+    end: int
+    tally: Counter[str] = field(default_factory=Counter)
+
+
+class Replay:
+    """One task of the receiver's event loop, and one thread for what blocks. While nothing waits it looks twice a second, no more."""
+
+    def __init__(self, settings: Settings, log: ParkedLog, catalogue: Catalogue, publisher: Publisher, budget: Budget) -> None:
+        self._log, self._catalogue, self._publisher, self._budget = log, catalogue, publisher, budget
+        self._hours: Hours = settings.hours
+        self._rate = settings.replay_events_s
+        self._notice = Notice(settings.parked_notice_h)
+        self._thread = ThreadPoolExecutor(1, "parked")
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._open = self._troubled = False
+        self._snapshot: Snapshot = EMPTY
+        self._epochs: dict[int, int] = {}
+        self._waiting: dict[int, Waiting] = {}
+        self._pending: list[Seen] = []
+        self._passes: list[Pass] = []
+        self._free_at = 0.0
+
+    def start(self) -> None:
+        self._task = asyncio.ensure_future(self._run())
+
+    async def close(self, timeout: float) -> None:
+        """Ends after the events that are on their way, at most `timeout` seconds from now."""
+        self._stopping.set()
+        if self._task is not None:
+            _, late = await asyncio.wait([self._task], timeout=timeout)
+            for task in late:
+                task.cancel()
+        if self._open and self._publisher.refusal() is None:
+            await self._blocking(self._commit)
+            await self._blocking(self._log.close)
+        self._thread.shutdown(wait=False)
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self._round()
+                self._troubled = False
+            except Unavailable as exc:
+                if not self._troubled:
+                    log.warning("parked events wait until Kafka answers", error=exc.message)
+                self._troubled = True
+                await self._rest(PAUSE_S)
+            except InvariantBroken as exc:
+                log.error("parked events wait: their replay cannot go on", code=exc.code, message=exc.message)
+                await self._rest(RESTART_S)
+            except Exception:  # live traffic must not end because a parked event is stranger than we thought
+                log.exception("parked events wait after an unexpected error; their replay is tried again")
+                await self._rest(RESTART_S)
+
+    async def _round(self) -> None:
+        if not self._open:
+            self._open = await self._blocking(self._log.open)
+            if not self._open:
+                await self._rest(TOPICS_S)
+                return
+            log.info("parked events are looked after")
+        busy = bool(self._passes)
+        took, news = await self._timed(lambda: self._log.tail(0.0 if busy else IDLE_S))
+        await self._take(news)
+        if news.seen:
+            await self._rest(_LEISURE * took)
+        for one in list(self._passes):
+            if not self._stopping.is_set():
+                await self._step(one)
+        if busy and not self._passes:
+            await self._blocking(self._log.rest)
+        PARKED_WAITING.set(sum(waiting.total for waiting in self._waiting.values()))
+        if self._notice.due():
+            await self._blocking(self._commit)
+            await self._blocking(lambda: self._notice.look(self._log, self._waiting))
+
+    async def _take(self, news: News) -> None:
+        """The index follows what is owned and what has come."""
+        self._pending += news.seen
+        for partition in [p for p, epoch in self._epochs.items() if news.owned.get(p) != epoch]:
+            del self._epochs[partition], self._waiting[partition]
+            self._passes = [one for one in self._passes if one.partition != partition]
+        for partition in news.owned.keys() - self._epochs.keys():
+            done = await self._blocking(lambda partition=partition: self._log.progress(partition))  # type: ignore[misc]  # bound here
+            self._waiting[partition], self._epochs[partition] = Waiting(done), news.owned[partition]
+        touched: dict[int, set[str]] = {}
+        live: dict[str, bool] = {}
+        for partition, epoch, offset, name, at_ms in self._pending:
+            if self._epochs.get(partition) == epoch:
+                if name not in live:
+                    live[name] = self._plan(name) is not None
+                if self._waiting[partition].saw(offset, name, at_ms, live[name]) and live[name]:
+                    touched.setdefault(partition, set()).add(name)
+        self._pending.clear()
+        if self._catalogue.snapshot is not self._snapshot:
+            self._follow(self._catalogue.snapshot)
+        else:
+            for partition, names in touched.items():
+                self._begin(partition, names)
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        """Another catalogue: types that wait may have become live."""
+        known, self._snapshot = self._snapshot.types, snapshot
+        changed = [name for name, entry in snapshot.types.items() if known.get(name) is not entry]
+        for partition, waiting in self._waiting.items():
+            if waiting.others is not None:
+                for name in changed:
+                    if self._plan(name) is not None:
+                        waiting.look_among_others(name)
+            self._begin(partition, list(waiting.lines))
+
+    def _begin(self, partition: int, names: Iterable[str]) -> None:
+        """A pass for those of these types that are live and in no pass yet."""
+        waiting = self._waiting[partition]
+        active = {name for one in self._passes if one.partition == partition for name in one.types}
+        starts = {
+            name: max(line.first, waiting.settled_below(name))
+            for name in names
+            if name not in active and (line := waiting.lines.get(name)) is not None and self._plan(name) is not None
+        }
+        if starts:
+            self._passes.append(Pass(partition, set(starts), min(starts.values()), waiting.position))
+
+    def _plan(self, name: str) -> Plan | None:
+        """None while events of this type have to wait: it is not declared, a draft, or its schema cannot be used."""
+        try:
+            return self._catalogue.plan(name)
+        except InvariantBroken:
+            return None
+
+    async def _step(self, one: Pass) -> None:
+        waiting = self._waiting[one.partition]
+        plans = {name: plan for name in one.types if (plan := self._plan(name)) is not None}
+        one.types = set(plans)
+        if plans and one.cursor < one.end:
+            wanted = {name: waiting.settled_below(name) for name in plans}
+            took, part = await self._timed(lambda: self._log.read(one.partition, one.cursor, one.end, wanted))
+            if part.parked:
+                one.tally += await self._replay(one.partition, part.parked, plans)
+            else:
+                await self._rest(_LEISURE * took)
+            one.cursor = part.next
+            waiting.searched(plans, one.cursor, part.at_ms)
+        if not plans or one.cursor >= one.end:
+            self._passes.remove(one)
+            if one.tally:
+                log.info("parked events replayed", types=sorted(one.types)[:10], partition=one.partition, **one.tally)
+            self._begin(one.partition, plans)  # what has come since
+
+    async def _replay(self, partition: int, parked: Sequence[Parked], plans: Mapping[str, Plan]) -> Counter[str]:
+        """Returns when these events are settled and this is written down. Raises BrokerUnavailable, then they come again."""
+        waiting = self._waiting[partition]
+        chunk = Chunk(partition, parked, plans, int(time.time() * 1000))
+        settled = chunk.settle()
+        await self._room(settled.sizes, len(parked))
+        try:
+            future = self._publisher.publish(settled.records)
+            crashpoint("replay.produced")
+            delivery = _sound(await future)
+            crashpoint("replay.acknowledged")
+            large = [settled.indexes[position] for position in sorted(delivery.oversize)]
+            if large:
+                _sound(await self._publisher.publish(chunk.too_large(large, OVERSIZE_MAX)))
+        finally:
+            for tier, size in settled.sizes.items():
+                self._budget.release(tier, size)
+        progress = chunk.progress(waiting.done)
+        _sound(await self._publisher.publish([(REPLAYS, msgspec.json.encode(one), one.key, 0, None) for one in progress]))
+        crashpoint("replay.recorded")
+        waiting.settled(progress, [one.offset for one in parked])
+        self._count(settled, delivery, plans, parked)
+        return Counter(events=len(parked) - len(settled.faults), rejected=len(settled.faults))
+
+    async def _room(self, sizes: Mapping[Tier, int], events: int) -> None:
+        """Waits until the rate allows it and live traffic leaves half of each tier's budget free; takes its part of the budget."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._free_at - loop.time()))
+        self._free_at = max(loop.time(), self._free_at) + events / self._rate
+        used, limits = self._budget.used, self._budget.limits
+        while self._publisher.refusal() or any(used[t] and used[t] + size > limits[t] // 2 for t, size in sizes.items()):  # noqa: ASYNC110
+            await asyncio.sleep(_ROOM_S)  # room has no event: the budget is a plain number for the sake of live traffic
+        for tier, size in sizes.items():
+            self._budget.reserve(tier, size)
+
+    def _count(self, settled: Settled, delivery: Delivery, plans: Mapping[str, Plan], parked: Sequence[Parked]) -> None:
+        stored: dict[str, list[int]] = {}
+        for position, index in enumerate(settled.indexes):
+            if index not in settled.faults:
+                stored.setdefault(parked[index].event_type, []).append(position)
+        for name, positions in stored.items():
+            plan = plans[name]
+            TOTALS.acked(self._hours, name, [settled.records[p][3] for p in positions], [delivery.append_ms[p] for p in positions])
+            plan.totals.stored += len(positions)
+            plan.totals.bytes += sum(len(settled.records[p][1]) for p in positions)
+            REPLAYED.inc(len(positions))
+        for code, count in Counter(error.code for error in settled.faults.values()).items():
+            REPLAY_REJECTED.labels(code).inc(count)
+
+    def _commit(self) -> None:
+        found = {partition: waiting.frontier for partition, waiting in self._waiting.items() if waiting.frontier >= 0}
+        if found:
+            self._log.commit(found)
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleeps, unless the receiver stops."""
+        if seconds > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _blocking(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    async def _timed(self, call: Callable[[], T]) -> tuple[float, T]:
+        """With the seconds of CPU that the thread took."""
+
+        def run() -> tuple[float, T]:
+            began = time.thread_time()
+            found = call()
+            return time.thread_time() - began, found
+
+        return await self._blocking(run)
+
+
+def _sound(delivery: Delivery) -> Delivery:
+    """Raises what kept a record from being stored."""
+    if delivery.failure is not None:
+        raise delivery.failure
+    return delivery
