@@ -227,9 +227,10 @@ export class Sender {
       clearTimeout(timer);
     }
     const answer = parsed(text);
+    const jitter = Math.random(); // one throw of the dice for all, so that a batch stays a batch
     if (status === 200 && isObject(answer) && isObject(answer["results"])) {
       const results = answer["results"];
-      for (const held of batch) this.settle(held, results[held.id]);
+      for (const held of batch) this.settle(held, results[held.id], jitter);
     } else if (status === 401 || status === 403) {
       for (const held of batch) this.reject(held, answer, `http_${status}`);
     } else if ((status === 400 || status === 413) && batch.length > 1) {
@@ -239,16 +240,16 @@ export class Sender {
     } else if ((status === 400 || status === 413) && isObject(answer) && typeof answer["code"] === "string") {
       for (const held of batch) this.reject(held, answer, "rejected");
     } else {
-      for (const held of batch) this.again(held, retryAfter);
+      for (const held of batch) this.again(held, retryAfter, jitter);
     }
   }
 
-  private settle(held: Held, found: unknown): void {
+  private settle(held: Held, found: unknown, jitter: number): void {
     const outcome = (isObject(found) ? found : {}) as Outcome;
     const { verdict, code, path, detail } = outcome;
     if (verdict === "stored" || verdict === "parked" || verdict === "rejected") {
       held.settle({ eventId: held.id, verdict, code, path, detail });
-    } else this.again(held, outcome.retry_after);
+    } else this.again(held, outcome.retry_after, jitter);
   }
 
   private reject(held: Held, answer: unknown, otherwise: string): void {
@@ -259,7 +260,7 @@ export class Sender {
   }
 
   /** Exponential backoff with full jitter, never earlier than the receiver asked for. */
-  private again(held: Held, retryAfter: number | undefined): void {
+  private again(held: Held, retryAfter: number | undefined, jitter: number): void {
     if (this.closed && this.abort?.signal.aborted) {
       held.settle({ eventId: held.id, verdict: "undelivered" });
       return;
@@ -268,7 +269,7 @@ export class Sender {
     held.attempt += 1;
     const ceiling = Math.min(this.options.maxBackoffMs, FIRST_BACKOFF_MS * 2 ** Math.min(held.failures - 1, 20));
     const asked = Number.isFinite(retryAfter) ? Math.min(Math.max(retryAfter ?? 0, 0), RETRY_AFTER_MAX_S) * 1000 : 0;
-    held.notBefore = Date.now() + asked + Math.random() * ceiling;
+    held.notBefore = Date.now() + asked + jitter * ceiling;
     this.queue.push(held);
   }
 
