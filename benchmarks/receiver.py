@@ -30,7 +30,7 @@ from confluent_kafka.admin import AdminClient
 
 from hourmark.event import ENVELOPE
 from hourmark.kafka import TopicSpec, ensure_topics
-from hourmark.schemas import EMPTY, EventType, Snapshot, WireSchema, WriteKey, entry_key, snapshot_bytes, token_digest
+from hourmark.schemas import EMPTY, EventType, Snapshot, WireSchema, WriteKey, avro_text, entry_key, snapshot_bytes, token_digest
 from hourmark.topics import NODES, event_topic_config, platform_topic_config, raw_topic
 
 EVENT_TYPE = "bench.song_played"
@@ -57,7 +57,7 @@ def catalogue() -> Snapshot:
             event=EVENT_TYPE,
             version=1,
             fingerprint="",
-            avro={"type": "record", "name": "SongPlayed", "namespace": "bench", "fields": [*ENVELOPE, *FIELDS]},
+            text=avro_text({"type": "record", "name": "SongPlayed", "namespace": "bench", "fields": [*ENVELOPE, *FIELDS]}),
         ),
         EventType(revision=1, event=EVENT_TYPE, owner="bench", tier="critical", schema_id=1, partitions=PARTITIONS),
         WriteKey(revision=1, name="bench", token_sha256=token_digest(TOKEN)),

@@ -33,7 +33,7 @@ from confluent_kafka.admin import AdminClient
 
 from hourmark.event import ENVELOPE, STAMP, STAMP_HEADER, CleanBarrier, Tally, clean_barrier_headers, frame
 from hourmark.kafka import TopicSpec, ensure_topics, tail_config
-from hourmark.schemas import EMPTY, EventType, Snapshot, WireSchema, entry_key
+from hourmark.schemas import EMPTY, EventType, Snapshot, WireSchema, avro_text, entry_key
 from hourmark.topics import PLATFORM_PARTITIONS, clean_topic, event_topic_config, platform_topic_config
 from sinks.memory import POOL
 
@@ -65,7 +65,7 @@ def main(kafka: str, events: int = 500_000, rounds: int = ROUNDS) -> dict[str, A
 
 def catalogue(event_type: str) -> Snapshot:
     avro = {"type": "record", "name": "played", "namespace": "wire.bench", "fields": [*map(dict, ENVELOPE), *PAYLOAD]}
-    schema = WireSchema(revision=1, schema_id=SCHEMA_ID, event=event_type, version=1, fingerprint="bench", avro=avro)
+    schema = WireSchema(revision=1, schema_id=SCHEMA_ID, event=event_type, version=1, fingerprint="bench", text=avro_text(avro))
     declared = EventType(revision=2, event=event_type, owner="bench", schema_id=SCHEMA_ID, partitions=PARTITIONS)
     return EMPTY.with_changes((entry_key(entry), entry) for entry in (schema, declared))
 

@@ -54,14 +54,28 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True, tag="type", tag_field
 
 
 class WireSchema(msgspec.Struct, frozen=True, kw_only=True, tag="schema", tag_field="kind"):
-    """One version of an event type's wire schema: envelope and payload fields, as Avro JSON. `schema_id` is the id in the framing."""
+    """One version of an event type's wire schema: envelope and payload fields, as Avro JSON. `schema_id` is the id in the framing.
+
+    `text` stays as it came (`avro_text` makes it): of ten thousand schemas a node reads the few whose events it meets.
+    """
 
     revision: int
     schema_id: int
     event: str
     version: int
     fingerprint: str
-    avro: dict[str, Any]
+    text: msgspec.Raw = msgspec.field(name="avro")
+
+    @property
+    def avro(self) -> dict[str, Any]:
+        """The schema itself, read anew each time."""
+        found: dict[str, Any] = msgspec.json.decode(self.text)
+        return found
+
+
+def avro_text(avro: Mapping[str, Any]) -> msgspec.Raw:
+    """A wire schema as the text that a `WireSchema` holds."""
+    return msgspec.Raw(msgspec.json.encode(avro))
 
 
 class WriteKey(msgspec.Struct, frozen=True, kw_only=True, tag="key", tag_field="kind"):

@@ -83,7 +83,7 @@ class Codec:
         self.schema_id = schema.schema_id
         self._frame = frame(schema.schema_id)
         try:
-            parsed: Any = parse_schema(dict(schema.avro), _write_hint=False)
+            parsed: Any = parse_schema(schema.avro, _write_hint=False)
             names = [field["name"] for field in parsed["fields"]]
             if names[: len(ENVELOPE)] != [field["name"] for field in ENVELOPE]:
                 raise ValueError(f"its first fields are not the envelope: {names[: len(ENVELOPE)]}")

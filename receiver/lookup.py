@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import aiohttp
@@ -41,7 +41,7 @@ class _Found(msgspec.Struct):
     schema_id: int
     schema_version: int
     partitions: int
-    wire_schema: dict[str, Any]
+    wire_schema: msgspec.Raw
     source: int = 1
 
 
@@ -57,7 +57,7 @@ def entries_of(body: bytes) -> list[tuple[str, Entry | None]]:
         event=found.event,
         version=found.schema_version,
         fingerprint="",
-        avro=found.wire_schema,
+        text=found.wire_schema,
     )
     said = found.declaration
     event_type = EventType(

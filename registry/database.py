@@ -1,4 +1,8 @@
-"""The edge to the SQL database: engine, transactions that serialise writers, migrations, and the one-process lock of SQLite."""
+"""The edge to the SQL database: engine, transactions that serialise writers, migrations, and the one-process lock of SQLite.
+
+SQLite belongs to one registry. PostgreSQL serves any number of them: they meet in two advisory locks, which the server takes back from
+a process that was stopped in the middle (idle_in_transaction_session_timeout).
+"""
 
 from __future__ import annotations
 
@@ -7,29 +11,42 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import URL, Column, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from hourmark.errors import InvariantBroken, RegistryUnavailable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-_WRITERS_LOCK = 0x686D7267  # PostgreSQL advisory lock; any constant of our own
+# PostgreSQL advisory locks; any constants of our own
+_WRITERS: Final = 0x686D7267
+_PUBLISHERS: Final = 0x686D7062
+_OPTIONS: Final = {
+    "connect_timeout": 5,
+    "application_name": "hourmark-registry",
+    # lock_timeout: who waits this long for another registry says so instead of hanging
+    "options": "-c lock_timeout=20s -c idle_in_transaction_session_timeout=15s -c tcp_keepalives_idle=30",
+}
+_PASSING: Final = ("OperationalError", "InterfaceError", "TimeoutError")
 
 
 class Database:
-    """`reading()` and `writing()` give connections inside one transaction. Writers queue, so revisions commit in order."""
+    """`reading()` and `writing()` give connections inside one transaction. Writers queue, so revisions commit in order.
+
+    `shared`: other registries may work on the same database.
+    """
 
     def __init__(self, url: str) -> None:
         try:
-            address = make_url(url)
-            self._sqlite = address.get_backend_name() == "sqlite"
-            self.engine: Engine = create_engine(address, pool_pre_ping=not self._sqlite)
+            address = _driven(make_url(url))
+            self.shared = address.get_backend_name() != "sqlite"
+            more: dict[str, Any] = {"pool_pre_ping": True, "connect_args": _OPTIONS} if self.shared else {}
+            self.engine: Engine = create_engine(address, **more)
         except (ArgumentError, ImportError) as exc:
             raise RegistryUnavailable(f"HOURMARK_REGISTRY_DATABASE_URL cannot be used: {exc}") from exc
         self._lock: int | None = None
-        if self._sqlite:
+        if not self.shared:
             if address.database in (None, "", ":memory:"):
                 raise RegistryUnavailable("HOURMARK_REGISTRY_DATABASE_URL must name a file: a store in memory forgets")
             self._lock = _own(Path(str(address.database)))
@@ -46,9 +63,19 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """A transaction that may write; all or nothing."""
         with _translated(), self.engine.connect().execution_options(hourmark_writes=True) as connection, connection.begin():
-            if not self._sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _WRITERS_LOCK})
+            self._take(connection, _WRITERS)
             yield connection
+
+    @contextmanager
+    def publishing(self) -> Iterator[None]:
+        """One registry at a time, so that two do not fence each other in turn. Order does not rest on it: Kafka fences who lost it."""
+        if not self.shared:
+            yield
+            return
+        with _translated(), self.engine.connect() as connection, connection.begin():
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))  # Kafka may be slow
+            self._take(connection, _PUBLISHERS)
+            yield
 
     def migrate(self) -> None:
         """Bring the tables to the newest form."""
@@ -62,10 +89,12 @@ class Database:
             command.upgrade(config, "head")
 
     def skip_numbers(self, connection: Connection, column: Column[int], floor: int) -> None:
-        """The next number this column counts to is above `floor` (which its highest value is not)."""
+        """The next number this column counts to is above `floor`, and above whatever it has counted to."""
         facts = {"table": column.table.name, "column": column.name, "floor": floor}
-        if not self._sqlite:
-            connection.execute(text("SELECT setval(pg_get_serial_sequence(:table, :column), :floor)"), facts)
+        if self.shared:
+            sequence = connection.execute(text("SELECT pg_get_serial_sequence(:table, :column)"), facts).scalar_one()
+            last = connection.execute(text(f"SELECT last_value FROM {sequence}")).scalar_one()  # as the server itself quotes it
+            connection.execute(text("SELECT setval(:sequence, :floor)"), {"sequence": sequence, "floor": max(last, floor)})
             return
         moved = connection.execute(text("UPDATE sqlite_sequence SET seq = max(seq, :floor) WHERE name = :table"), facts)
         if not moved.rowcount:
@@ -76,6 +105,15 @@ class Database:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _take(self, connection: Connection, lock: int) -> None:
+        if self.shared:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+
+
+def _driven(address: URL) -> URL:
+    """`postgresql://` means the driver that comes with us."""
+    return address.set(drivername="postgresql+psycopg") if address.drivername in ("postgresql", "postgres") else address
 
 
 def _own(path: Path) -> int:
@@ -110,6 +148,7 @@ def _translated() -> Iterator[None]:
         yield
     except SQLAlchemyError as exc:
         told = str(getattr(exc, "orig", None) or exc).splitlines()[0]
-        if type(exc).__name__ in ("OperationalError", "InterfaceError", "TimeoutError"):
+        cut = isinstance(exc, DBAPIError) and exc.connection_invalidated
+        if cut or type(exc).__name__ in _PASSING:
             raise RegistryUnavailable(f"the store does not answer: {told}") from exc
         raise InvariantBroken(f"the store refused a statement: {told}") from exc

@@ -1,31 +1,33 @@
 """From the store's outbox to `hourmark.control`, in the order of revisions, at least once; readers go by the revision.
 
-One loop per registry. A failed delivery is tried again from the oldest unpublished row; one warning per episode.
+One loop per registry, and any of them publishes what all have stored. A failed delivery is tried again from the oldest unpublished row;
+one warning per episode.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from hourmark.crashpoints import crashpoint
 from hourmark.errors import BrokerUnavailable, Unavailable
-from hourmark.kafka import producer_config, translate
 from hourmark.metrics import Gauge
 from hourmark.topics import CONTROL
 
+from .broadcast import Fenced, Pen
 from .settings import Settings
-from .store import OutboxRow, Store
+from .store import Store
 
 log = structlog.get_logger()
 
 UNPUBLISHED = Gauge("hourmark_registry_outbox_unpublished", "Changes of the catalogue that are not yet on hourmark.control")
 BATCH = 500
-DELIVERY_S = 10.0
 IDLE_S = 5.0
+SHARED_IDLE_S = 1.0  # what another registry stored before it died is published this soon
+LOOK_S = 0.2  # how often someone who waits for another registry's change is answered
+FENCED_MOST = 5
 
 
 class Publisher:
@@ -35,10 +37,11 @@ class Publisher:
         self.stored = 0
         self.published = 0
         self.trouble = ""
-        self._store = store
-        self._producer = Producer(producer_config(settings, linger_ms=0, delivery_timeout_ms=int(DELIVERY_S * 1000)))
+        self._settings, self._store = settings, store
+        self._pen: Pen | None = None
         self._moved = asyncio.Condition()
         self._wake = asyncio.Event()
+        self._waiting = 0
 
     async def load(self) -> None:
         """Take the two revisions from the store."""
@@ -53,20 +56,13 @@ class Publisher:
 
     async def wait_published(self, revision: int, timeout: float) -> None:
         """Return once `revision` is on the control topic. Raises BrokerUnavailable after `timeout` seconds."""
-        try:
-            async with asyncio.timeout(timeout), self._moved:
-                await self._moved.wait_for(lambda: self.published >= revision)
-        except TimeoutError:
+        if not await self._wait(lambda: self.published >= revision, timeout):
             told = f"revision {revision} is stored and will be broadcast as soon as Kafka answers"
-            raise BrokerUnavailable(told, retry_after=2.0) from None
+            raise BrokerUnavailable(told, retry_after=2.0)
 
     async def wait_stored(self, since: int, timeout: float) -> None:
-        """Return once a revision above `since` is stored, or after `timeout` seconds."""
-        try:
-            async with asyncio.timeout(timeout), self._moved:
-                await self._moved.wait_for(lambda: self.stored > since)
-        except TimeoutError:
-            return
+        """Return once a revision above `since` is stored, by whichever registry, or after `timeout` seconds."""
+        await self._wait(lambda: self.stored > since, timeout)
 
     async def run(self) -> None:
         """Publish for ever; cancel it to stop."""
@@ -74,30 +70,42 @@ class Publisher:
         while True:
             self._wake.clear()
             try:
-                rows = await asyncio.to_thread(self._store.unpublished, BATCH)
-                if rows:
-                    await asyncio.to_thread(self._publish, rows)
-                    await self._refresh()
+                await asyncio.to_thread(self._publish)
+                await self._refresh()
                 self.trouble, pause = "", 0.1
             except Unavailable as exc:
                 if not self.trouble:
-                    log.warning("the control topic takes nothing, changes wait in the outbox", code=exc.code, message=exc.message)
+                    log.warning("changes wait in the outbox", code=exc.code, message=exc.message)
                 self.trouble, pause = exc.message, min(2 * pause, 2.0)
                 await asyncio.sleep(pause)
                 continue
-            if len(rows) < BATCH:
-                await self._idle()
+            await self._idle()
+
+    def close(self) -> None:
+        if self._pen is not None:
+            self._pen.drop()
+
+    async def _wait(self, found: Callable[[], bool], timeout: float) -> bool:
+        """Until `found`, which is looked at after every change of the two revisions; False after `timeout` seconds."""
+        self._waiting += 1
+        if self._store.shared:
+            self._wake.set()  # the loop may be in a long pause, and the change another registry's
+        try:
+            async with asyncio.timeout(timeout), self._moved:
+                await self._moved.wait_for(found)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting -= 1
+        return True
 
     async def _idle(self) -> None:
+        pause = IDLE_S if not self._store.shared else LOOK_S if self._waiting else SHARED_IDLE_S
         try:
-            async with asyncio.timeout(IDLE_S):
+            async with asyncio.timeout(pause):
                 await self._wake.wait()
         except TimeoutError:
             return
-
-    def close(self) -> None:
-        self._producer.purge()
-        self._producer.flush(1.0)
 
     async def _refresh(self) -> None:
         newest, published, count = await asyncio.to_thread(self._store.outbox_state)
@@ -106,32 +114,24 @@ class Publisher:
             self.stored, self.published = max(self.stored, newest), published
             self._moved.notify_all()
 
-    def _publish(self, rows: Sequence[OutboxRow]) -> None:
-        """One partition and an idempotent producer: the rows arrive in this order, a schema before the event type that names it."""
-        self._send(rows)
-        self._store.mark_published(row.revision for row in rows)
-
-    def _send(self, rows: Sequence[OutboxRow]) -> None:
-        errors: list[KafkaError] = []
-        acked = 0
-
-        def delivered(error: KafkaError | None, _message: Message) -> None:
-            nonlocal acked
-            if error is None:
-                acked += 1
-            else:
-                errors.append(error)
-
-        try:
-            for row in rows:
-                self._producer.produce(CONTROL, key=row.key.encode(), value=row.value, partition=0, on_delivery=delivered)
-        except (BufferError, KafkaException) as exc:
-            self._producer.purge()
-            raise BrokerUnavailable(f"writing to {CONTROL}: {exc}") from exc
-        deadline = time.monotonic() + DELIVERY_S + 1.0
-        while acked + len(errors) < len(rows) and not errors and time.monotonic() < deadline:
-            self._producer.poll(0.1)
-        if acked < len(rows):
-            self._producer.purge()  # what is still queued must not arrive behind newer rows
-            self._producer.poll(0)
-            raise translate(errors[0], f"writing to {CONTROL}") if errors else BrokerUnavailable(f"writing to {CONTROL}: no answer")
+    def _publish(self) -> None:
+        """Everything that is not yet published, by whomever it was stored. Raises Unavailable."""
+        if not self._store.unpublished(1):
+            return
+        if self._pen is None:
+            self._pen = Pen(self._settings, self._store.identity())
+        fenced = 0
+        with self._store.publishing():
+            while fenced < FENCED_MOST:
+                self._pen.take()  # before reading: whatever others still had under way is decided then
+                rows = self._store.unpublished(BATCH)
+                if not rows:
+                    return
+                try:
+                    self._pen.write(rows)
+                except Fenced:
+                    fenced += 1
+                    continue
+                crashpoint("registry.published")
+                self._store.mark_published(row.revision for row in rows)
+        raise BrokerUnavailable(f"writing to {CONTROL}: others take the pen again and again")

@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import msgspec
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
-from hourmark.schemas import Entry, EventType, WireSchema, WriteKey, encode_entry, entry_key
+from hourmark.schemas import Entry, EventType, WireSchema, WriteKey, avro_text, encode_entry, entry_key
 
 from .database import Database
 from .tables import events, keys, outbox, revisions, schemas
+from .tables import store as itself
 
 SUMMARY = (
     events.c.event,
@@ -91,6 +94,24 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    @property
+    def shared(self) -> bool:
+        """True when other registries may work on it too."""
+        return self._database.shared
+
+    def identity(self) -> str:
+        """What this store is called, for ever and for everyone who shares it."""
+        with self._database.writing() as connection:
+            found = connection.execute(select(itself.c.id)).scalar()
+            if found is None:
+                found = uuid4().hex
+                connection.execute(insert(itself).values(number=1, id=found))
+            return str(found)
+
+    def publishing(self) -> AbstractContextManager[None]:
+        """While one registry publishes, others who share the store wait."""
+        return self._database.publishing()
 
     def event(self, name: str) -> StoredEvent | None:
         with self._database.reading() as connection:
@@ -239,7 +260,7 @@ def _schema(connection: Connection, draft: Draft) -> tuple[int, int]:
     version = (connection.execute(select(func.max(schemas.c.version)).where(schemas.c.event == event)).scalar() or 0) + 1
     texts = {"fingerprint": draft.fingerprint, "avro": json.dumps(draft.wire), "payload": json.dumps(draft.document["schema"])}
     schema_id = _inserted(connection.execute(insert(schemas).values(event=event, version=version, **texts)))
-    wire = WireSchema(revision=0, schema_id=schema_id, event=event, version=version, fingerprint=draft.fingerprint, avro=dict(draft.wire))
+    wire = WireSchema(revision=0, schema_id=schema_id, event=event, version=version, fingerprint=draft.fingerprint, text=avro_text(draft.wire))
     _enqueue(connection, wire)
     return schema_id, version
 

@@ -86,3 +86,11 @@ outbox = Table(
     Column("published_at", Float, index=True),
     sqlite_autoincrement=True,
 )
+
+# One row: what this store is called. Those who share it fence each other at the broker by this name.
+store = Table(
+    "store",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("id", String(40), nullable=False),
+)

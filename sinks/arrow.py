@@ -85,8 +85,9 @@ def shape_of(schema: WireSchema) -> Shape:
     """Compile a wire schema. Raises ValueError when it has what no lake can hold (recursion, an unknown name)."""
     compiler = _Compiler()
     fields, columns = [], []
-    for field in schema.avro["fields"]:
-        typed = compiler.compile(field["type"], str(schema.avro.get("namespace", "")))
+    avro = schema.avro
+    for field in avro["fields"]:
+        typed = compiler.compile(field["type"], str(avro.get("namespace", "")))
         fields.append({"name": field["name"], "type": typed.reading})
         stored = pa.string() if field["name"] == "_event_id" else typed.stored
         columns.append(Column(field["name"], typed.built, stored, field.get("default")))

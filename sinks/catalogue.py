@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from hourmark.errors import RegistryUnavailable
-from hourmark.schemas import Entry, Snapshot, WireSchema
+from hourmark.schemas import Entry, Snapshot, WireSchema, avro_text
 
 HTTP_TIMEOUT_S = 5.0
 
@@ -71,6 +71,6 @@ class Schemas:
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise RegistryUnavailable(f"GET {url}: {type(exc).__name__}: {exc}", retry_after=2.0) from exc
         # The Confluent answer names no event type: the record's topic does. Version 0 makes it older than any that the catalogue knows.
-        schema = WireSchema(revision=0, schema_id=schema_id, event=event_type, version=0, fingerprint="", avro=avro)
+        schema = WireSchema(revision=0, schema_id=schema_id, event=event_type, version=0, fingerprint="", text=avro_text(avro))
         self._catalogue.offer([(f"schema/{schema_id}", schema)])
         return schema

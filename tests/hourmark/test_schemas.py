@@ -2,14 +2,14 @@ import msgspec
 import pytest
 
 from hourmark import schemas
-from hourmark.schemas import EMPTY, EventType, Snapshot, WireSchema, WriteKey
+from hourmark.schemas import EMPTY, EventType, Snapshot, WireSchema, WriteKey, avro_text
 
 
 def event_type(revision: int, name: str = "a.b", **changes: object) -> EventType:
     return msgspec.structs.replace(EventType(revision=revision, event=name, owner="t", schema_id=1, partitions=4), **changes)
 
 
-SCHEMA = WireSchema(revision=1, schema_id=1, event="a.b", version=1, fingerprint="f", avro={"type": "record"})
+SCHEMA = WireSchema(revision=1, schema_id=1, event="a.b", version=1, fingerprint="f", text=avro_text({"type": "record"}))
 KEY = WriteKey(revision=3, name="k", token_sha256="d1", types=("a.*",))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hourmark.errors import BrokerUnavailable, InvariantBroken
 from hourmark.event import ENVELOPE
-from hourmark.schemas import EMPTY, Entry, EventType, Snapshot, WireSchema, WriteKey, entry_key, token_digest
+from hourmark.schemas import EMPTY, Entry, EventType, Snapshot, WireSchema, WriteKey, avro_text, entry_key, token_digest
 from receiver.publisher import Delivery, Record
 
 TOKEN = "s3cret"
@@ -80,7 +80,8 @@ def wire(name: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def declared(event: str, schema_id: int, fields: list[dict[str, Any]], **facts: Any) -> list[Entry]:
-    schema = WireSchema(revision=schema_id, schema_id=schema_id, event=event, version=1, fingerprint="", avro=wire(f"E{schema_id}", fields))
+    text = avro_text(wire(f"E{schema_id}", fields))
+    schema = WireSchema(revision=schema_id, schema_id=schema_id, event=event, version=1, fingerprint="", text=text)
     return [schema, EventType(revision=schema_id, event=event, owner="test", schema_id=schema_id, **{"partitions": 4, **facts})]
 
 

@@ -18,7 +18,7 @@ from msgspec import Raw
 
 from hourmark.errors import InvariantBroken, SchemaMismatch
 from hourmark.event import frame
-from hourmark.schemas import WireSchema
+from hourmark.schemas import WireSchema, avro_text
 from receiver.codec import Codec, Sender, long_bytes, sender_bytes
 
 from .fakes import PLAYED, wire
@@ -100,7 +100,7 @@ CASES: dict[str, Case] = {
 
 
 def codec_of(fields: list[dict[str, Any]], schema_id: int = 9) -> Codec:
-    return Codec(WireSchema(revision=1, schema_id=schema_id, event="a.b", version=1, fingerprint="", avro=wire("W", fields)))
+    return Codec(WireSchema(revision=1, schema_id=schema_id, event="a.b", version=1, fingerprint="", text=avro_text(wire("W", fields))))
 
 
 @st.composite
@@ -317,9 +317,8 @@ def test_schemas_that_cannot_be_used() -> None:
     recursive = {"type": "record", "name": "L", "fields": [{"name": "next", "type": ["null", "L"]}]}
     with pytest.raises(InvariantBroken, match="recursive"):
         codec_of(field(recursive))
-    bare = WireSchema(
-        revision=1, schema_id=1, event="a.b", version=1, fingerprint="", avro={"type": "record", "name": "X", "fields": PLAYED}
-    )
+    text = avro_text({"type": "record", "name": "X", "fields": PLAYED})
+    bare = WireSchema(revision=1, schema_id=1, event="a.b", version=1, fingerprint="", text=text)
     with pytest.raises(InvariantBroken, match="envelope"):
         Codec(bare)
 

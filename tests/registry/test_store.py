@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
+import registry.face.tables  # noqa: F401  # they stand in the same database
 from hourmark.errors import RegistryUnavailable
 from hourmark.schemas import EventType, WireSchema, WriteKey, decode_entry
 from registry.catalog import draft

@@ -11,7 +11,7 @@ from typing import IO, Any, NamedTuple
 import fastavro
 
 from hourmark.event import ENVELOPE, FLAG_SKEWED, STAMP, STAMP_HEADER, CleanBarrier, Tally, clean_barrier_headers, frame
-from hourmark.schemas import EMPTY, EventType, Snapshot, WireSchema, entry_key
+from hourmark.schemas import EMPTY, EventType, Snapshot, WireSchema, avro_text, entry_key
 from sinks.layout import SUCCESS
 from sinks.manifest import SealedHour, digest
 from sinks.outbox import Refused
@@ -24,7 +24,8 @@ HOUR = 492_000  # an hour of 2026 to count from
 def wire_schema(event_type: str, schema_id: int, fields: Sequence[dict[str, Any]], version: int = 1) -> WireSchema:
     namespace, _, name = event_type.rpartition(".")
     avro = {"type": "record", "name": name, "namespace": f"wire.{namespace}", "fields": [*map(dict, ENVELOPE), *fields]}
-    return WireSchema(revision=schema_id, schema_id=schema_id, event=event_type, version=version, fingerprint=f"fp{schema_id}", avro=avro)
+    numbers = {"revision": schema_id, "schema_id": schema_id, "version": version}
+    return WireSchema(event=event_type, fingerprint=f"fp{schema_id}", text=avro_text(avro), **numbers)
 
 
 def declared(event_type: str, schema: WireSchema, partitions: int = 1, **extra: Any) -> EventType:
