@@ -157,7 +157,7 @@ def of_type(at: Addresses, event_type: str, last: int, around: Surroundings = NO
     for hour in open_hours(store, at, event_type)[-max(last, 1) :]:
         rows.setdefault(hour, HourRow(label(hour), "open", 0))
     line = line_of(store, event_type, around.partitions(event_type))
-    now = around.situation(event_type, _ended(at))
+    now = around.situation(event_type, newest_ended(at))
     unsealed = [hour for hour, row in sorted(rows.items()) if row.state == "open"]
     for hour in unsealed[:AHEAD]:
         rows[hour] = rows[hour]._replace(blocked_by=tuple(blocks(line, hour, now)))
@@ -167,7 +167,7 @@ def of_type(at: Addresses, event_type: str, last: int, around: Surroundings = NO
 def progress(store: Store, at: Addresses, event_type: str, around: Surroundings = NOTHING) -> Progress:
     """The short form. Reads the commit chains only of a type whose next hour is over."""
     begun = open_hours(store, at, event_type)
-    ended = _ended(at)
+    ended = newest_ended(at)
     recent = [row for row in known_hours(store, event_type, RECENT, still_open=False) if row.state == "sealed"]
     found: list[Block] = []
     if begun and begun[0] <= ended:
@@ -176,7 +176,7 @@ def progress(store: Store, at: Addresses, event_type: str, around: Surroundings 
     return Progress(event_type, watermark(store, event_type), delays(recent), len(begun), tuple(found))
 
 
-def _ended(at: Addresses) -> int:
+def newest_ended(at: Addresses) -> int:
     """The newest hour that is over, with the margin after which barriers are written."""
     return at.hours.of(int((time.time() - at.hours.margin_s) * 1000)) - 1
 

@@ -51,8 +51,10 @@ class Condition(NamedTuple):
             return _within(value, self.text)
         if value is not None and not isinstance(value, _COMPARED):
             value = str(value)  # dates, ids, lists: by their text
+        if isinstance(value, str) and self.operator not in ("=", "!="):
+            value = _number(value) if _number(self.text) is not None else value
         wanted = _like(value, self.text)
-        if wanted is _NOTHING:
+        if wanted is _NOTHING or (value is None and self.operator not in ("=", "!=")):
             return self.operator == "!="
         try:
             return _OPERATORS[self.operator](value, wanted)
@@ -72,6 +74,14 @@ def condition(text: str) -> Condition:
 
 def all_hold(conditions: Sequence[Condition], event: Mapping[str, Any]) -> bool:
     return all(one.holds(event) for one in conditions)
+
+
+def _number(text: str) -> float | None:
+    """Text that is compared with a number is one itself, or is not compared."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _like(value: Any, text: str) -> Any:

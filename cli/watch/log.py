@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from hourmark.errors import BrokerUnavailable
 from hourmark.kafka import client_config, partition_counts, tail_config, translate
-from hourmark.topics import raw_topic
+from hourmark.topics import is_event_type, raw_topic
 
 from ..addresses import Addresses
 from ..flows import DEDUP
@@ -43,6 +43,16 @@ class Log:
     def counts(self, topics: Iterable[str]) -> dict[str, int]:
         """Partitions of each of these topics that exists."""
         return partition_counts(self._admin, topics)
+
+    def event_types(self) -> dict[str, int]:
+        """Every event type that has a raw topic → its partitions."""
+        try:
+            found = self._admin.list_topics(timeout=10).topics.values()
+        except KafkaException as exc:
+            raise translate(exc, "listing topics") from exc
+        prefix = raw_topic("")
+        raw = {str(meta.topic).removeprefix(prefix): len(meta.partitions) for meta in found if str(meta.topic).startswith(prefix)}
+        return {name: count for name, count in raw.items() if count and is_event_type(name)}
 
     def places(self, topics: Iterable[str]) -> list[Place]:
         return [(topic, number) for topic, count in self.counts(topics).items() for number in range(count)]

@@ -58,7 +58,8 @@ def waiting_words(at: Addresses, event_type: str) -> str:
     if not found.events or found.oldest is None:
         return ""
     least = "" if found.whole else "at least "
-    return f"{least}{found.events:,} events of this name are parked since {found.oldest:%Y-%m-%d %H:%M:%S} UTC"
+    events = "1 event of this name is" if found.events == 1 else f"{found.events:,} events of this name are"
+    return f"{least}{events} parked since {found.oldest:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def envelope_of(message: Message) -> dict[str, Any]:
