@@ -21,6 +21,7 @@ from local.kafka import KafkaServer
 from local.redis import RedisServer
 
 if TYPE_CHECKING:
+    from tests.node.toolchain import Node
     from tests.stores.postgres import PostgresServer
     from tests.stores.s3 import S3Server
 
@@ -95,3 +96,11 @@ def postgres() -> Iterator[PostgresServer]:
 
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def node() -> Node:
+    """Node.js with the npm packages of tests/node."""
+    from tests.node.toolchain import node as installed
+
+    return installed()
