@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+NAMED: Final = ("record", "error", "enum", "fixed")
 
 
 class Shape(NamedTuple):
@@ -18,11 +19,12 @@ class Shape(NamedTuple):
 
 
 class Definition(NamedTuple):
-    """A named type that has been read whole, and the namespace that names inside it belong to."""
+    """A named type, the namespace that names inside it belong to, and where in its document it stands."""
 
     node: dict[str, Any]
     space: str
     shape: Shape
+    steps: tuple[object, ...] = ()
 
 
 def full_name(name: str, space: str) -> str:

@@ -5,7 +5,7 @@ What only the registry knows (is the replacement declared, who else uses the top
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from . import compatibility, lifecycle
@@ -17,12 +17,12 @@ _CODES: Final = {"partitions_shrink": "partitions_shrink", "lifecycle_transition
 
 
 def problems(
-    new: Declaration, current: Mapping[str, Any] | None, partitions: int, versions: Iterable[tuple[str, Mapping[str, Any]]]
+    new: Declaration, current: Mapping[str, Any] | None, partitions: int, versions: Sequence[tuple[int | str, Mapping[str, Any]]]
 ) -> list[Problem]:
     """Why a sound declaration may not follow what is there; empty when it may.
 
     `current`: the declaration now, None when there is none; `partitions`: of its topics now, 0 when there are none; `versions`: all payload
-    schemas so far, oldest first, each with its label.
+    schemas so far, oldest first, each with its number or name.
     """
     found = []
     if new.partitions is not None and new.partitions < partitions:
@@ -30,11 +30,7 @@ def problems(
         found.append(Problem("/partitions", "partitions_shrink", told, f"keep at least {partitions}"))
     if current is not None:
         found += lifecycle.transition(lifecycle.state_of(current), new.lifecycle.state)
-    for _label, payload in versions:
-        against = compatibility.check(payload, new.schema_)
-        if against:
-            return found + against
-    return found
+    return found + compatibility.check(versions, new.schema_)
 
 
 def refuse(found: list[Problem]) -> None:

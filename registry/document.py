@@ -43,8 +43,8 @@ def parse_yaml(body: bytes) -> Any:
         raise _malformed("YAML", exc) from None  # constructors of tags (!!bool x) raise whatever their conversion raises
 
 
-def plain(document: object) -> list[Problem]:
-    """Problems that keep a document from being plain JSON data, found without recursion."""
+def plain(document: object, depth: int = MAX_DEPTH) -> list[Problem]:
+    """Problems that keep a document from being plain JSON data of at most this depth, found without recursion."""
     problems: list[Problem] = []
     count = 0
     stack: list[tuple[object, tuple[object, ...]]] = [(document, ())]
@@ -54,8 +54,8 @@ def plain(document: object) -> list[Problem]:
             count += len(node)
             if count > MAX_VALUES:
                 return [Problem("", "too_large", f"more than {MAX_VALUES} values", "shorten the document")]
-            if len(steps) >= MAX_DEPTH:
-                problems.append(Problem(pointer(*steps[:8]), "too_deep", f"nested deeper than {MAX_DEPTH}", "flatten the document"))
+            if len(steps) >= depth:
+                problems.append(Problem(pointer(*steps[:8]), "too_deep", f"nested deeper than {depth}", "flatten the document"))
                 continue
             items: Any = node.items() if isinstance(node, dict) else enumerate(node)
             stack.extend((value, (*steps, key)) for key, value in items)
