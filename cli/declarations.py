@@ -10,6 +10,7 @@ from registry.declaration import check, load_file
 from registry.refusal import Problem, Refused
 
 from .failures import WrongInput
+from .refusals import said
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -36,8 +37,3 @@ def _one(file: Path) -> dict[str, Any]:
     if problems:
         raise WrongInput("\n".join(["the declaration is not sound", *map(said, problems)]), where=str(file))
     return found
-
-
-def said(problem: Problem) -> str:
-    """`  - /schema/fields/0: what is wrong; how to put it right`."""
-    return f"  - {problem.path or 'declaration'}: {problem.message}; {problem.fix}"
