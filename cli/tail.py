@@ -115,10 +115,10 @@ class _Show:
     """One run: what came, what matched, what is printed."""
 
     def __init__(self, decoding: Decoding, wanted: _Wanted, declaration: dict[str, Any], per_second: int, as_json: bool) -> None:
-        from .masking import private_of
+        from .watch.decoding import mask_of
         from .watch.sampling import Count, Sampler
 
-        self._decoding, self._wanted, self._private = decoding, wanted, private_of(declaration)
+        self._decoding, self._wanted, self._mask = decoding, wanted, mask_of(declaration)
         self._samplers = {kind: Sampler(per_second) for kind in _COLOURS}
         self._print: Callable[[Sighting, int], None] = self._json if as_json else self._text
         self._started = time.monotonic()
@@ -169,22 +169,22 @@ class _Show:
     def _json(self, sighting: Sighting, one_of: int) -> None:
         from .output import json_line
 
-        print(json_line({**sighting.as_json(self._private), **({"one_of": one_of} if one_of > 1 else {})}), flush=True)
+        print(json_line({**sighting.as_json(self._mask), **({"one_of": one_of} if one_of > 1 else {})}), flush=True)
 
     def _text(self, sighting: Sighting, _one_of: int) -> None:
         from rich.markup import escape
 
-        from .masking import masked
+        from .masking import unquoted
         from .output import console, json_line
         from .watch.decoding import steps
 
         took = " ".join(f"→ {stage} +{ms:g} ms" for stage, ms in steps(sighting.stages).items())
         known = [found for found in sighting.stages.values() if found is not None]
         facts = sighting.facts
-        why = " ".join(str(facts[name]) for name in ("code", "path", "detail", "undecodable") if facts.get(name))
+        why = " ".join(unquoted(str(facts[name])) for name in ("code", "path", "detail", "undecodable") if facts.get(name))
         if kept := facts.get("kept"):
             why = f"of {kept['partition']}:{kept['offset']}"
-        parts = (why, ", ".join(facts.get("flags", ())), json_line(masked(sighting.payload, self._private)))
+        parts = (why, ", ".join(facts.get("flags", ())), json_line(self._mask.over(sighting.payload)))
         said = " ".join(part for part in parts if part)
         head = f"[dim]{known[-1]:%H:%M:%S} {facts['partition']}:{facts['offset']}[/]" if known else ""
         colour = _COLOURS[sighting.kind]

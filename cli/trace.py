@@ -113,12 +113,9 @@ def _tell(question: Question, answer: Answer) -> None:
 def _lines(story: dict[str, Any]) -> list[tuple[str, str]]:
     said: list[tuple[str, str]] = []
     for parked in story.get("parked", ()):
-        state = {True: "it is declared by now, and parked events are replayed", False: "it waits for a declaration"}.get(
-            story["declared"], ""
-        )
-        said.append(
-            ("parked", f"{_time(parked['at'])} {_who(parked)}; nobody had declared {story['type']}" + (f"; {state}" if state else ""))
-        )
+        waits = {True: "it is declared by now: the replay comes to it", False: "it waits for a declaration"}
+        state = "replayed since" if parked["replayed"] else waits.get(story["declared"], "nobody has said whether it is declared by now")
+        said.append(("parked", f"{_time(parked['at'])} {_who(parked)}; nobody had declared {story['type']}; {state}"))
     for copy in story.get("received", ()):
         number = f", attempt {copy['attempt']}" if copy.get("attempt") else ""
         number += f", sequence {copy['sequence']}" if copy.get("sequence") is not None else ""

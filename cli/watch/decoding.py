@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -18,7 +18,7 @@ from hourmark.hours import label
 from hourmark.rejects import Reject
 
 from ..catalogue import Catalogue
-from ..masking import masked
+from ..masking import masked, private_of, shape, unquoted
 
 STAGES: Final = ("sent", "received", "stored", "deduplicated")
 _ENVELOPE: Final = frozenset(field["name"] for field in ENVELOPE)
@@ -50,6 +50,22 @@ class Decoding:
         return dict(found)
 
 
+class Mask(NamedTuple):
+    """What is hidden of an event type's payloads: `private` fields, and the values of fields that are not `declared` (now)."""
+
+    private: frozenset[str]
+    declared: frozenset[str]
+
+    def over(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        known = {name: value if name in self.declared else shape(value) for name, value in payload.items()}
+        return masked(known, self.private)
+
+
+def mask_of(declaration: Mapping[str, Any]) -> Mask:
+    """By a stored declaration."""
+    return Mask(private_of(declaration), frozenset(field["name"] for field in declaration["schema"]["fields"]))
+
+
 class Sighting(NamedTuple):
     """One event as it was seen. `kind`: accepted, duplicate or rejected. `envelope`, `payload`: as far as they are known, unmasked.
 
@@ -70,16 +86,19 @@ class Sighting(NamedTuple):
     def sender(self, name: str) -> Any:
         return self.envelope.get(f"_{name}")
 
-    def as_json(self, private: Collection[str]) -> dict[str, Any]:
+    def as_json(self, mask: Mask) -> dict[str, Any]:
         envelope = {name: self.sender(name) for name in ("sdk", "sdk_version", "app", "attempt", "sequence", "event_time")}
+        facts = dict(self.facts)
+        if facts.get("detail"):
+            facts["detail"] = unquoted(facts["detail"])
         return {
             "kind": self.kind,
             "id": self.event_id,
-            **self.facts,
+            **facts,
             **{name: value for name, value in envelope.items() if value is not None},
             "stages": {name: moment for name, moment in self.stages.items() if moment is not None},
             "ms": steps(self.stages),
-            "event": masked(self.payload, private),
+            "event": mask.over(self.payload),
         }
 
 

@@ -102,9 +102,8 @@ class LakeView:
                 return {"hour": label(row.hour), "state": "sealed", "file": row.file, "row": True}
             if not whole:
                 return {"hour": label(stamp.hour), "state": "sealed", "row": None, "why": ["the time was up before its files were read"]}
-        why = [
-            f"the row is not in {layout.EVENTS}/{event_type}/{folder(stamp.hour)}: `hourmark fsck {event_type}` says whether the hour is whole"
-        ]
+        place = f"{layout.EVENTS}/{event_type}/{folder(stamp.hour)}"
+        why = [f"the row is not in {place}: `hourmark fsck {event_type}` says whether the hour is whole"]
         return {"hour": label(stamp.hour), "state": "sealed", "row": False, "why": why}
 
     def _unsealed(self, event_type: str, stamp: Stamp, clean_offset: int) -> dict[str, Any]:

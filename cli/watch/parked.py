@@ -1,56 +1,76 @@
-"""What waits on `parked` under the name of an event type, as far as a quick look tells."""
+"""What waits on `parked`, as far as a quick look tells: events of a name that nobody has declared, and whether they were replayed since."""
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from confluent_kafka import Message
 
 from hourmark.errors import Unavailable
-from hourmark.topics import PARKED
+from hourmark.parked import parked_partition, parked_type, read_parked, read_replayed
+from hourmark.topics import PARKED, REPLAYS
 
 from ..addresses import Addresses
 from .decoding import appended
-from .following import headers_of
-from .log import Log, Span
+from .log import Log, Place, Span
 
-HEADER: Final = "hm-parked"
-LOOK_BACK: Final = 50_000  # newest records of each partition
+LOOK_BACK: Final = 50_000  # newest records of the partition
 LOOK_S: Final = 3.0
 
 
 class Waiting(NamedTuple):
+    """`whole`: the partition was read from its first record."""
+
     events: int
     oldest: datetime | None
-    whole: bool  # the whole topic was looked through
+    whole: bool
 
 
-def type_of(message: Message) -> str:
-    """The event type that a parked record waits for."""
-    return next((value.decode("utf-8", "replace") for name, value in headers_of(message) if name == HEADER), "")
+def settled(log: Log, deadline: float) -> dict[Place, int]:
+    """(Event type, partition of `parked`) → the offset below which all its events have been replayed or rejected."""
+    found: dict[Place, int] = {}
+
+    def see(message: Message) -> None:
+        value = message.value()
+        if value is not None:
+            try:
+                told = read_replayed(value)
+            except msgspec.DecodeError:
+                return
+            found[told.type, told.partition] = told.next
+
+    places = log.places([REPLAYS])
+    begins, ends = log.begins(places), log.ends(places)
+    log.scan({place: Span(begins[place], ends[place]) for place in places}, deadline, see)
+    return found
 
 
 def waiting(log: Log, event_type: str) -> Waiting:
-    """Parked records of this type among the newest ones."""
+    """Parked records of this type among the newest ones, without those that were replayed."""
+    deadline = time.monotonic() + LOOK_S
     times: list[datetime] = []
+    place = PARKED, parked_partition(event_type)
+    if place not in log.places([PARKED]):
+        return Waiting(0, None, True)
+    done = settled(log, deadline).get((event_type, place[1]), 0)
 
     def see(message: Message) -> None:
-        if type_of(message) == event_type:
+        if (message.offset() or 0) >= done and parked_type(message.headers()) == event_type:
             times.append(appended(message))
 
-    places = log.places([PARKED])
-    begins, ends = log.begins(places), log.ends(places)
-    spans = {place: Span(max(begins[place], ends[place] - LOOK_BACK), ends[place]) for place in places}
-    reached = log.scan(spans, time.monotonic() + LOOK_S, see)
-    whole = all(spans[place].start == begins[place] and reached[place] >= spans[place].end for place in places)
-    return Waiting(len(times), min(times, default=None), whole)
+    begin, end = log.begins([place])[place], log.ends([place])[place]
+    span = Span(max(begin, end - LOOK_BACK, done), end)
+    reached = log.scan({place: span}, deadline, see)
+    return Waiting(len(times), min(times, default=None), span.start <= max(begin, done) and reached[place] >= end)
 
 
 def waiting_words(at: Addresses, event_type: str) -> str:
-    """`12 events of this name wait in parked since …`; empty when there are none, or Kafka does not say."""
+    """`12 events of this name are parked since …`; empty when there are none, or Kafka does not say."""
+    if not at.kafka:
+        return ""
     try:
         found = waiting(Log(at), event_type)
     except Unavailable:
@@ -62,10 +82,10 @@ def waiting_words(at: Addresses, event_type: str) -> str:
     return f"{least}{events} parked since {found.oldest:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def envelope_of(message: Message) -> dict[str, Any]:
-    """The sender's facts that stand in a parked record."""
+def sender_of(message: Message) -> dict[str, Any]:
+    """Who sent a parked record, as far as it says."""
     try:
-        found = json.loads(message.value() or b"")["envelope"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        envelope = read_parked(message.value() or b"").envelope
+    except msgspec.DecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return {"sdk": envelope.sdk, "sdk_version": envelope.sdk_version, "app": envelope.app}

@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from confluent_kafka import Message
+
 from hourmark.errors import LakeUnavailable, PlatformError, Unavailable
 from hourmark.event import Stamp
 
 from ..addresses import Addresses
 from ..catalogue import Catalogue
 from ..failures import Unreachable, WrongInput
+from ..masking import unquoted
 from .decoding import Decoding, Sighting, appended, moment, of_reject, of_wire
 from .fate import LakeView, Row, lake_view
 from .following import headers_of, stamp_of
 from .log import Log
-from .parked import envelope_of
+from .parked import LOOK_S, sender_of, settled, waiting_words
 from .story import deduplicated, received, undecided, verdict, why_this_hour
 from .tracing import BEFORE_MS, Found, Searched, Tracer, made_at
 
@@ -85,7 +88,6 @@ class Trace:
     def _refuse(self, event_type: str, known: list[str]) -> None:
         """A type without topics may still be in the lake, or wait in `parked`."""
         from ..catalogue import unknown_type
-        from .parked import waiting_words
 
         if self._lake is not None and event_type in self._lake.event_types():
             return
@@ -109,7 +111,8 @@ class Trace:
         if found.rejects:
             story["rejected"] = [_refused(of_reject(*reject)) for reject in found.rejects]
         if found.parked:
-            story["parked"] = [_parked(message) for message in found.parked]
+            done = self._settled()
+            story["parked"] = [_parked(message, done.get((name, message.partition() or 0), 0)) for message in found.parked]
             story["declared"] = self._declared(name)
         return {"verdict": verdict(story), **story}
 
@@ -153,6 +156,13 @@ class Trace:
         self._answer.searched.append(Searched(f"sealed hours of {len(names)} event types", 0, 0, since, whole))
         return stories
 
+    def _settled(self) -> dict[tuple[str, int], int]:
+        assert self._log is not None
+        try:
+            return settled(self._log, time.monotonic() + LOOK_S)
+        except Unavailable:
+            return {}
+
     def _declared(self, name: str) -> bool | None:
         """Whether a type is declared by now; None: the registry does not say."""
         if self._catalogue is None:
@@ -173,15 +183,17 @@ def asked_for(name: str, event_type: str) -> bool:
 def _refused(sighting: Sighting) -> dict[str, Any]:
     return {
         **{name: value for name, value in sighting.facts.items() if value not in ("", None)},
+        "detail": unquoted(str(sighting.facts["detail"])),
         **{name: sighting.sender(name) for name in ("sdk", "sdk_version", "app") if sighting.sender(name)},
         "at": sighting.stages["stored"],
     }
 
 
-def _parked(message: Any) -> dict[str, Any]:
-    envelope = envelope_of(message)
-    said = {name: envelope.get(name) for name in ("sdk", "sdk_version", "app")}
-    return {"partition": message.partition(), "offset": message.offset(), "at": appended(message), **said}
+def _parked(message: Message, done: int) -> dict[str, Any]:
+    """`replayed`: its replay is over; it is on raw, or on `rejected` when it did not fit."""
+    offset = message.offset() or 0
+    place = {"partition": message.partition(), "offset": offset}
+    return {**place, "at": appended(message), "replayed": offset < done, **sender_of(message)}
 
 
 def _of_row(name: str, row: Row) -> dict[str, Any]:

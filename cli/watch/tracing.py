@@ -9,19 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from confluent_kafka import Message
 
 from hourmark.event import ID_END, ID_START
+from hourmark.parked import parked_type
 from hourmark.rejects import Reject, read_reject
 from hourmark.topics import PARKED, REJECTED, clean_topic, event_type_of, partition_of, raw_topic
 
 from .decoding import moment
 from .following import SKEW_MS, headers_of, stamp_of
 from .log import Log, Place, Span
-from .parked import type_of
 
 BEFORE_MS: Final = 5 * 60_000
 AFTER_MS: Final = 15 * 60_000
@@ -61,7 +61,7 @@ class Tracer:
     def search(self, types: dict[str, int], since_ms: int | None) -> None:
         """`types`: event type → partitions. Raises BrokerUnavailable."""
         likely = [(raw_topic(name), partition_of(self._id, count)) for name, count in types.items()]
-        aside = [*self._log.places([REJECTED]), *((PARKED, number) for _, number in self._log.places([PARKED]) if number == self._parked())]
+        aside = self._log.places([REJECTED, PARKED])
         start = since_ms if since_ms is not None else (self._made - BEFORE_MS if self._made is not None else 0)
         reached = self._look("the likely partitions", [*likely, *aside], start, None if self._made is None else self._made + AFTER_MS)
         if not self.found:
@@ -128,7 +128,7 @@ class Tracer:
                 self._of(reject.event_type).rejects.append((message, reject))
         elif topic == PARKED:
             if message.key() == self._id:
-                self._of(type_of(message)).parked.append(message)
+                self._of(parked_type(message.headers())).parked.append(message)
         elif value is not None and value[ID_START:ID_END] == self._id and value[:1] == b"\0":
             found = self._of(event_type_of(topic))
             if topic != clean_topic(event_type_of(topic)):
@@ -139,16 +139,8 @@ class Tracer:
     def _of(self, name: str) -> Found:
         return self.found.setdefault(name, Found([], [], [], []))
 
-    def _parked(self) -> int:
-        """The partition of `parked` that events with this id go to."""
-        return partition_of(self._id, max(self._log.counts([PARKED]).get(PARKED, 1), 1))
-
 
 def made_at(event_id: UUID) -> int | None:
     """When an id was made, in ms since 1970; None when it does not say (only version 7 does, and only of a time that can be)."""
     made = event_id.int >> 80
     return made if event_id.version == 7 and 0 < made < (time.time() + 10 * 365 * 86_400) * 1000 else None
-
-
-def earliest(records: Iterable[Any]) -> int:
-    return min((message.timestamp()[1] for message in records), default=0)
