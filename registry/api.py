@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from typing import Any
 
@@ -14,23 +13,19 @@ from aiohttp import web
 from hourmark.topics import is_event_type
 
 from .catalog import Catalog
+from .declaration import retention
+from .history_api import unknown_event
 from .nodes import Nodes
 from .outbox import Publisher
-from .refusal import Problem, Refused
-from .store import Store, StoredEvent
-from .web import answer, document_of, expected, number, seconds, shaped, text
+from .propagation import Settled, followed
+from .privacy import private_fields
+from .refusal import Problem, Refused, refuse
+from .store import Store, StoredEvent, StoredSchema
+from .web import answer, byline, document_of, expected, number, seconds, tagged, text
 
 WAIT_MOST_S = 60.0
 POLL_MOST_S = 30.0
 LIST_MOST = 10_000
-_KEY_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
-_PATTERN = re.compile(r"[a-z0-9_.*?]{1,100}")
-
-
-class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of `PUT /v1/keys/{name}`: event types as shell-style patterns."""
-
-    types: list[str] = msgspec.field(default_factory=lambda: ["*"])
 
 
 class Api:
@@ -47,44 +42,28 @@ class Api:
             web.post("/v1/events/{type}/check", self.check_event),
             web.get("/v1/events/{type}/schema", self.get_schema),
             web.get("/v1/events/{type}/schema/{version}", self.get_schema),
-            web.get("/v1/keys", self.list_keys),
-            web.put("/v1/keys/{name}", self.put_key),
-            web.delete("/v1/keys/{name}", self.delete_key),
             web.get("/v1/nodes", self.list_nodes),
             web.get("/v1/control", self.control),
         ]
 
     async def list_events(self, request: web.Request) -> web.Response:
         limit = max(1, number(request, "limit", 1000, LIST_MOST))
-        found = await asyncio.to_thread(self._store.events_after, text(request, "after"), limit + 1, text(request, "q"))
+        after, q = text(request, "after"), text(request, "q")
+        found = await asyncio.to_thread(self._store.events_after, after, limit + 1, q)
         following = found[limit - 1]["event"] if len(found) > limit else None
-        return answer({"events": found[:limit], "next": following})
+        return tagged(request, {"events": found[:limit], "next": following})
 
     async def get_event(self, request: web.Request) -> web.Response:
+        """What is declared, and what follows from it."""
         stored = await self._event(request)
-        tag = f'"{stored.revision}"'
-        asked = {part.strip().removeprefix("W/") for part in request.headers.get("If-None-Match", "").split(",")}
-        if tag in asked or "*" in asked:
-            return web.Response(status=304, headers={"ETag": tag})
         schema = await asyncio.to_thread(self._store.schema, stored.schema_id)
-        body = {
-            "event": stored.event,
-            "revision": stored.revision,
-            "declaration": stored.document,
-            "schema_id": stored.schema_id,
-            "schema_version": stored.schema_version,
-            "partitions": stored.partitions,
-            "source": stored.source,
-            "wire_schema": json.loads(schema.avro) if schema else None,
-        }
-        return answer(body, headers={"ETag": tag})
+        return tagged(request, _described(stored, schema), stored.revision)
 
-    async def put_event(self, request: web.Request) -> web.Response:
+    async def put_event(self, request: web.Request) -> web.StreamResponse:
         started = time.monotonic()
         wait = seconds(request, "wait", WAIT_MOST_S)
         document = await self._document(request)
-        author = request.headers.get("Hourmark-Author", "")[:200].encode("utf-8", "replace").decode()
-        declared = await self._catalog.declare(document, expected(request), author)
+        declared = await self._catalog.declare(document, expected(request), byline(request))
         stored = declared.stored
         body: dict[str, Any] = {
             "event": stored.event,
@@ -95,11 +74,10 @@ class Api:
             "changed": declared.changed,
             "stages": [stage._asdict() for stage in declared.stages],
         }
+        settled = Settled(body, 201 if declared.created else 200, {"ETag": f'"{stored.revision}"'})
         if wait is not None:
-            complete, applied = await self._nodes.wait_applied(stored.revision, started, wait)
-            body["nodes"] = [node._asdict() for node in applied]
-            body["waited"] = "complete" if complete else "timeout"
-        return answer(body, 201 if declared.created else 200, {"ETag": f'"{stored.revision}"'})
+            return await followed(request, settled, self._nodes.follow(stored.revision, started, wait))
+        return answer(*settled)
 
     async def check_event(self, request: web.Request) -> web.Response:
         return answer(await asyncio.to_thread(self._catalog.check, await self._document(request)))
@@ -110,27 +88,10 @@ class Api:
         versions = {str(schema.version): schema for schema in await asyncio.to_thread(self._store.schemas_of, stored.event)}
         found = versions.get(wanted)
         if found is None:
-            raise Refused(404, "unknown_version", f"{stored.event} has the schema versions {', '.join(versions)}")
+            told = f"{stored.event} has no schema version {wanted:.40}"
+            raise refuse(404, "unknown_version", told, f"there are {', '.join(versions)}")
         body = {"event": found.event, "version": found.version, "schema_id": found.id, "fingerprint": found.fingerprint}
-        return answer({**body, "schema": json.loads(found.avro)})
-
-    async def list_keys(self, _request: web.Request) -> web.Response:
-        found = await asyncio.to_thread(self._store.write_keys)
-        return answer({"keys": [{"name": key.name, "types": key.types, "revision": key.revision} for key in found]})
-
-    async def put_key(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        if not _KEY_NAME.fullmatch(name):
-            raise Refused(400, "invalid_key_name", "a key's name has lower case letters, digits and _ . -, at most 63 characters")
-        types = shaped(await document_of(request) if request.can_read_body else {}, KeyRequest).types
-        if not 1 <= len(types) <= 100 or not all(_PATTERN.fullmatch(pattern) for pattern in types):
-            raise Refused(400, "invalid_body", "types must be 1 to 100 names of event types, in which * and ? stand for anything")
-        token, revision, created = await self._catalog.put_key(name, tuple(types))
-        return answer({"name": name, "key": token, "types": types, "revision": revision, "created": created}, 201 if created else 200)
-
-    async def delete_key(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        return answer({"name": name, "revision": await self._catalog.delete_key(name), "deleted": True})
+        return tagged(request, {**body, "schema": json.loads(found.avro)}, found.id)
 
     async def list_nodes(self, _request: web.Request) -> web.Response:
         nodes = []
@@ -158,7 +119,7 @@ class Api:
         name = request.match_info["type"]
         stored = await asyncio.to_thread(self._store.event, name) if is_event_type(name) else None
         if stored is None:
-            raise Refused(404, "unknown_event_type", f"{name!r:.120} is not declared")
+            raise unknown_event(name)
         return stored
 
     async def _document(self, request: web.Request) -> Any:
@@ -168,3 +129,18 @@ class Api:
             told = f"the path says {name!r:.120}, the declaration {str(document['event'])!r:.120}"
             raise Refused(400, "invalid_declaration", told, [Problem("/event", "event_name", told, "write the same name in both")])
         return document
+
+
+def _described(stored: StoredEvent, schema: StoredSchema | None) -> dict[str, Any]:
+    return {
+        "event": stored.event,
+        "revision": stored.revision,
+        "declaration": stored.document,
+        "schema_id": stored.schema_id,
+        "schema_version": stored.schema_version,
+        "partitions": stored.partitions,
+        "source": stored.source,
+        "private": private_fields(stored.document),
+        "retention": retention(stored.document),
+        "wire_schema": json.loads(schema.avro) if schema else None,
+    }

@@ -22,6 +22,10 @@ from .catalog import Catalog
 from .confluent import ConfluentFace
 from .database import Database
 from .document import MAX_BYTES
+from .history import History
+from .history_api import HistoryApi
+from .keys import WriteKeys
+from .keys_api import KeysApi
 from .nodes import Nodes
 from .outbox import Publisher
 from .provision import Provisioner
@@ -54,9 +58,12 @@ class Registry:
             self._provisioner = Provisioner(self.settings)
             self._publisher = Publisher(self.settings, store)
             await self._publisher.load()
-            self._catalog = Catalog(store, self._provisioner, self._publisher)
+            careful, history = self.settings.require_if_match, History(self._database)
+            self._catalog = Catalog(store, history, self._provisioner, self._publisher, careful=careful)
+            self._keys = WriteKeys(store, self._provisioner, self._publisher, careful=careful)
             self._nodes = Nodes(self.settings)
-            await self._listen(Api(store, self._catalog, self._publisher, self._nodes), ConfluentFace(store))
+            api = Api(store, self._catalog, self._publisher, self._nodes)
+            await self._listen(api, KeysApi(store, self._keys), HistoryApi(history), ConfluentFace(store))
         except BaseException:
             self._database.close()
             raise
@@ -115,13 +122,13 @@ class Registry:
                 await asyncio.sleep(RETRY_S)
         secret = self.settings.local_write_key.get_secret_value()
         if secret:
-            await self._catalog.keep_key("local", secret, ("*",))
+            await self._keys.make_sure("local", secret, ("*",))
         await self._publisher.load()
 
-    async def _listen(self, api: Api, confluent: ConfluentFace) -> None:
+    async def _listen(self, api: Api, keys: KeysApi, history: HistoryApi, confluent: ConfluentFace) -> None:
         token = self.settings.admin_token.get_secret_value()
-        app = web.Application(client_max_size=MAX_BYTES, middlewares=[measured, answered, guarded(token)])
-        app.add_routes([*api.routes(), *confluent.routes()])
+        app = web.Application(client_max_size=MAX_BYTES, middlewares=[measured, answered, guarded(token), history.audited])
+        app.add_routes([*api.routes(), *keys.routes(), *history.routes(), *confluent.routes()])
         app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)])
         self._runner = AppRunner(app, access_log=None, shutdown_timeout=5.0)
         await self._runner.setup()

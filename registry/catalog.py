@@ -8,44 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import time
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from hourmark.metrics import Counter
-from hourmark.schemas import EventType, WriteKey, token_digest
+from hourmark.schemas import EventType
 from hourmark.topics import TIERS
 
 from . import change
 from .compile import fingerprint, wire_schema
 from .declaration import Declaration, read
+from .expected import Expected
 from .gathering import Gathering
+from .history import Byline, History, Record
+from .lifecycle import lifts_a_block, state_of
 from .outbox import Publisher
 from .privacy import private_fields
 from .provision import Provisioned, Provisioner, Wanted
-from .refusal import Problem, Refused, name_taken
+from .refusal import Refused, name_taken, refuse
 from .store import Draft, Stale, Store, StoredEvent
 
 PUBLISH_S = 12.0
 MAX_SOURCE = 255
 
 DECLARATIONS = Counter("hourmark_registry_declarations_total", "Declarations by outcome", ["outcome"])
-
-
-class Expected(NamedTuple):
-    """What the writer believes is current. `revision` 0: nothing; `exists`: something, whatever its revision."""
-
-    revision: int | None = None
-    exists: bool = False
-
-    def check(self, current: StoredEvent | None) -> None:
-        """Raises Refused (412) when the writer is wrong."""
-        found = current.revision if current else 0
-        if (self.revision is not None and self.revision != found) or (self.exists and not current):
-            told = f"the current revision is {found}, not {self.revision}" if self.revision is not None else "there is no such event type"
-            fix = "read the event type again, and repeat the change on its current revision"
-            raise Refused(412, "revision_mismatch", told, [Problem("", "if_match", told, fix)])
 
 
 class Stage(NamedTuple):
@@ -65,17 +52,21 @@ class Declared(NamedTuple):
 
 
 class Catalog:
-    """All changes of the catalogue go through here. One declaration of a type at a time; different types side by side."""
+    """All changes of the catalogue go through here. One declaration of a type at a time; different types side by side.
 
-    def __init__(self, store: Store, provisioner: Provisioner, publisher: Publisher) -> None:
-        self._store, self._provisioner, self._publisher = store, provisioner, publisher
+    `careful`: what exists is only changed by writers who name its revision.
+    """
+
+    def __init__(self, store: Store, history: History, provisioner: Provisioner, publisher: Publisher, *, careful: bool = False) -> None:
+        self._store, self._history, self._provisioner, self._publisher = store, history, provisioner, publisher
         self._gathering = Gathering(provisioner)
+        self._careful = careful
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def declare(self, document: object, expected: Expected, author: str) -> Declared:
+    async def declare(self, document: object, expected: Expected, byline: Byline) -> Declared:
         """Make a declaration current everywhere. Raises Refused, or BrokerUnavailable: then the same request again completes it."""
         try:
-            declared = await self._declare(document, expected, author)
+            declared = await self._declare(document, expected, byline)
         except Refused as exc:
             DECLARATIONS.labels(exc.code).inc()
             raise
@@ -85,28 +76,28 @@ class Catalog:
         DECLARATIONS.labels("created" if declared.created else "changed" if declared.changed else "identical").inc()
         return declared
 
-    async def _declare(self, document: object, expected: Expected, author: str) -> Declared:
+    async def _declare(self, document: object, expected: Expected, byline: Byline) -> Declared:
         declaration = await asyncio.to_thread(read, document)
         lock = self._locks.setdefault(declaration.event, asyncio.Lock())
         async with lock:
             while True:
-                current = await asyncio.to_thread(self._examine, declaration, expected)
+                current = await asyncio.to_thread(self._look, declaration, expected, byline)
                 if current is not None and current.document == declaration.document():
                     started = time.monotonic()
                     await self._publisher.wait_published(current.revision, PUBLISH_S)
                     return Declared(current, False, False, [_stage("published", started)])
                 try:
-                    return await self._carry_out(declaration, current, author)
+                    return await self._carry_out(declaration, current, byline)
                 except Stale:
                     continue
 
-    async def _carry_out(self, declaration: Declaration, current: StoredEvent | None, author: str) -> Declared:
+    async def _carry_out(self, declaration: Declaration, current: StoredEvent | None, byline: Byline) -> Declared:
         started = time.monotonic()
         wanted = wanted_topics(declaration, current)
         stands = await self._gathering.topics(wanted)
         topics = _stage("topics", started)
         started = time.monotonic()
-        stored = await asyncio.to_thread(self._store.commit, draft(declaration, current, stands, author))
+        stored = await asyncio.to_thread(self._store.commit, draft(declaration, current, stands, byline))
         kept = _stage("stored", started)
         await self._publisher.committed(stored.revision)
         started = time.monotonic()
@@ -114,58 +105,72 @@ class Catalog:
         return Declared(stored, current is None, True, [topics, kept, _stage("published", started)])
 
     def check(self, document: object) -> dict[str, Any]:
-        """What `declare` would say, without doing anything."""
+        """What `declare` would say, without doing anything. `message_needed`: it will want to know why."""
         try:
             declaration = read(document)
-            current = self._examine(declaration, Expected())
         except Refused as exc:
-            return {"ok": False, "code": exc.code, "message": exc.message, "problems": exc.problems}
-        same = current is not None and current.document == declaration.document()
-        return {"ok": True, "outcome": "identical" if same else "changed" if current else "created", "problems": []}
+            return _verdict(exc)
+        current = self._store.event(declaration.event)
+        needed = current is not None and lifts_a_block(state_of(current.document), declaration.lifecycle.state)
+        names = change.changed(declaration, current.document) if current else []
+        facts = {"revision": current.revision if current else None, "changed": names, "message_needed": needed}
+        try:
+            self._admit(declaration, current)
+        except Refused as exc:
+            return _verdict(exc) | facts
+        outcome = "created" if current is None else "changed" if names else "identical"
+        return {"ok": True, "outcome": outcome, "problems": []} | facts
 
-    def _examine(self, declaration: Declaration, expected: Expected) -> StoredEvent | None:
-        """The current state that this declaration may replace. Raises Refused when it may not."""
+    def _look(self, declaration: Declaration, expected: Expected, byline: Byline) -> StoredEvent | None:
+        """The current state, which this declaration may replace, or which says the same. Raises Refused.
+
+        What says the same is there already, whatever revision the writer expects: perhaps the answer to the first request was lost.
+        """
         event = declaration.event
         current = self._store.event(event)
-        expected.check(current)
+        if current is not None and current.document == declaration.document():
+            return current
+        found = current.revision if current else 0
+        latest = [] if expected.fits(found) else self._history.revisions(event, found + 1, 1)
+        expected.check(found, careful=self._careful, current=latest[0] if latest else None)
+        self._admit(declaration, current)
+        if current is not None and not byline.message and lifts_a_block(state_of(current.document), declaration.lifecycle.state):
+            told = f"{event} is blocked: who lifts that must say why"
+            raise refuse(
+                400, "message_required", told, "send ?message=… or Hourmark-Message (`declare -m`)", "/lifecycle"
+            )
+        return current
+
+    def _admit(self, declaration: Declaration, current: StoredEvent | None) -> None:
+        """Raises Refused when this declaration may not take the place of what is there."""
+        event = declaration.event
         if current is None:
             taken = self._store.folded(event.replace(".", "_"))
             if taken is not None:
-                told = f"Kafka takes its topics for those of {taken} (dots and underscores count as one)"
-                raise name_taken(told)
-            return None
-        versions = [(str(old.version), json.loads(old.payload)) for old in self._store.schemas_of(event)]
-        change.refuse(change.problems(declaration, current.document, current.partitions, versions))
-        return current
+                raise name_taken(f"Kafka takes its topics for those of {taken} (dots and underscores count as one)")
+        else:
+            versions: list[tuple[int | str, Any]] = [(old.version, json.loads(old.payload)) for old in self._store.schemas_of(event)]
+            change.refuse(change.problems(declaration, current.document, current.partitions, versions))
+        self._replacement(event, declaration.lifecycle.replaced_by)
 
-    async def put_key(self, name: str, types: tuple[str, ...]) -> tuple[str, int, bool]:
-        """A new secret for the write key of this name. Returns it, the revision, and whether the name is new."""
-        await asyncio.to_thread(self._provisioner.probe)
-        token = f"hm_{secrets.token_urlsafe(24)}"
-        revision, created = await self.keep_key(name, token, types)
-        await self._publisher.wait_published(revision, PUBLISH_S)
-        return token, revision, created
+    def _replacement(self, event: str, name: str | None) -> None:
+        """Who is sent on to another event type must arrive somewhere: it is declared, and does not lead back."""
+        path = "/lifecycle/replaced_by"
+        seen: set[str] = set()
+        while name is not None and name not in seen:
+            seen.add(name)
+            found = self._store.event(name)
+            if found is None:
+                raise refuse(409, "unknown_replacement", f"{name} is not declared", f"declare {name} first", path)
+            said = found.document.get("lifecycle")
+            name = said.get("replaced_by") if isinstance(said, dict) else None
+            if name == event:
+                told = f"{found.event} is itself replaced by {event}"
+                raise refuse(409, "replacement_loop", told, "take one of the two replacements back", path)
 
-    async def keep_key(self, name: str, token: str, types: tuple[str, ...]) -> tuple[int, bool]:
-        """Store this secret under this name, unless it stands there already. Returns the revision and whether the name is new."""
-        digest = token_digest(token)
-        for known in await asyncio.to_thread(self._store.write_keys):
-            if (known.name, known.token_sha256, tuple(known.types)) == (name, digest, types):
-                return known.revision, False
-        key = WriteKey(revision=0, name=name, token_sha256=digest, types=types)
-        revision, created = await asyncio.to_thread(self._store.put_key, key)
-        await self._publisher.committed(revision)
-        return revision, created
 
-    async def delete_key(self, name: str) -> int:
-        """Take a write key away; returns the revision. Raises Refused (404)."""
-        await asyncio.to_thread(self._provisioner.probe)
-        revision = await asyncio.to_thread(self._store.delete_key, name)
-        if revision is None:
-            raise Refused(404, "unknown_key", f"there is no write key {name!r:.100}")
-        await self._publisher.committed(revision)
-        await self._publisher.wait_published(revision, PUBLISH_S)
-        return revision
+def _verdict(exc: Refused) -> dict[str, Any]:
+    return {"ok": False, "code": exc.code, "message": exc.message, "problems": exc.problems}
 
 
 def wanted_topics(declaration: Declaration, current: StoredEvent | None) -> Wanted:
@@ -174,8 +179,9 @@ def wanted_topics(declaration: Declaration, current: StoredEvent | None) -> Want
     return Wanted(declaration.event, max(partitions, current.partitions if current else 0), *declaration.retention_ms())
 
 
-def draft(declaration: Declaration, current: StoredEvent | None, stands: Provisioned, author: str) -> Draft:
+def draft(declaration: Declaration, current: StoredEvent | None, stands: Provisioned, byline: Byline, action: str = "declare") -> Draft:
     """What is stored: a raw topic that was made anew for a known event type is a new source."""
+    document = declaration.document()
     source = current.source if current else 1
     if current is not None and stands.raw_created:
         source = source % MAX_SOURCE + 1
@@ -196,9 +202,19 @@ def draft(declaration: Declaration, current: StoredEvent | None, stands: Provisi
         reason=declaration.lifecycle.reason or "",
         until=declaration.lifecycle.until or "",
         replaced_by=declaration.lifecycle.replaced_by or "",
-        private=private_fields(declaration.document()),
+        private=private_fields(document),
     )
-    return Draft(current.revision if current else None, entry, declaration.document(), wire, fingerprint(wire), author)
+    said = Record(action, f"event/{declaration.event}", byline, detail=_what(declaration, current))
+    return Draft(current.revision if current else None, entry, document, wire, fingerprint(wire), said)
+
+
+def _what(declaration: Declaration, current: StoredEvent | None) -> dict[str, Any]:
+    """What changes, for the audit log; of who owns it and how it lives also from what to what."""
+    if current is None:
+        return {"outcome": "created"}
+    document, names = declaration.document(), change.changed(declaration, current.document)
+    turns: dict[str, Any] = {name: [current.document.get(name), document.get(name)] for name in ("owner", "lifecycle") if name in names}
+    return {"outcome": "changed", "changed": names, **turns}
 
 
 def _stage(name: str, started: float) -> Stage:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from hourmark.topics import EVENT_TYPE_MAX, TIERS, Tier, is_event_type
 
 from . import document as documents
-from . import lifecycle, privacy
+from . import lifecycle, privacy, strict
 from .compile import wire_schema
 from .lakesafe import Survey
 from .lifecycle import ACTIVE, Lifecycle
@@ -71,12 +72,15 @@ class Declaration(_Model):
 
     def retention_ms(self) -> tuple[int, int]:
         """How long the raw and the clean topic keep their records, in ms."""
-        tier = TIERS[self.tier]
-        raw, clean = self.retention.raw, self.retention.clean
-        return (
-            span_ms(raw) if raw else tier.raw_retention_h * _SPAN_MS["h"],
-            span_ms(clean) if clean else tier.clean_retention_h * _SPAN_MS["h"],
-        )
+        kept = retention(self.document())
+        return span_ms(kept["raw"]), span_ms(kept["clean"])
+
+
+def retention(document: Mapping[str, Any]) -> dict[str, Any]:
+    """How long a declared event type is kept, with the tier's defaults: `raw`, `clean`, and `lake` (None: for ever), as spans."""
+    tier = TIERS[document["tier"]]
+    defaults = {"raw": f"{tier.raw_retention_h}h", "clean": f"{tier.clean_retention_h}h", "lake": None}
+    return {**defaults, **document.get("retention", {})}
 
 
 def span_ms(text: str) -> int:
@@ -187,12 +191,12 @@ def _key(found: Declaration) -> list[Problem]:
 
 
 def _writable(found: Declaration) -> list[Problem]:
-    """The last word has the codec itself: it must accept the schema, and write every default."""
+    """The last word have both Avro libraries, which must accept the wire schema, and the codec, which must write every default."""
     wire = wire_schema(found.event, found.schema_)
     try:
-        fastavro.parse_schema(json.loads(json.dumps(wire)))
-    except Exception as exc:  # the library raises what it likes; whatever it is, it refused the schema
-        return [Problem("/schema", "codec", f"the Avro codec refuses the schema: {exc}"[:300], "correct the schema")]
+        strict.parse(wire)
+    except Refused as exc:
+        return [Problem("/schema", "codec", f"the wire schema is refused: {exc.message}"[:300], "correct the schema")]
     problems = []
     for number, field in enumerate(wire["fields"][-len(found.schema_["fields"]) :]):
         if "default" not in field:

@@ -19,6 +19,7 @@ from hourmark.topics import CONTROL
 
 from .catalog import draft, wanted_topics
 from .declaration import Declaration
+from .history import ITSELF, Byline
 from .provision import Provisioner
 from .settings import Settings
 from .store import Store
@@ -26,6 +27,7 @@ from .store import Store
 log = structlog.get_logger()
 
 READ_S = 30.0
+MENDED = Byline(ITSELF, "its topics were missing and stand again")
 
 
 class Broadcast(NamedTuple):
@@ -101,5 +103,5 @@ def _topics(store: Store, provisioner: Provisioner) -> None:
         stands = provisioner.event_topics(wanted)
         log.warning("topics of an event type were missing and stand again", event_type=current.event, partitions=stands.partitions)
         if stands.raw_created or stands.partitions != current.partitions:
-            store.commit(draft(declaration, current, stands, "registry"))
+            store.commit(draft(declaration, current, stands, MENDED, "topics"))
     provisioner.correct(sound)

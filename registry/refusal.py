@@ -13,7 +13,8 @@ MAX_PROBLEMS = 50
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that is wrong. `path`: JSON pointer into the declaration, empty for the whole. `rule`: stable name of what was broken.
+    """One thing that is wrong. `path`: JSON pointer into the declaration, empty for the whole; in other parts of a request `?limit` or
+    the name of a header. `rule`: stable name of what was broken.
 
     Against an older version also: `direction` (`backward`: new readers, old data; `forward`: old readers, new data; `both`), `against`
     (the older version's number, or what names it), and what stands at `path` there (`old`) and here (`new`), as JSON.
@@ -30,13 +31,19 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Refused(Rejected):
-    """A request that will not be granted as it stands. `status`: the HTTP status (4xx)."""
+    """A request that will not be granted as it stands. `status`: the HTTP status (4xx); `more`: facts that the answer carries too."""
 
-    def __init__(self, status: int, code: str, message: str, problems: Sequence[Problem] = ()) -> None:
+    def __init__(self, status: int, code: str, message: str, problems: Sequence[Problem] = (), **more: object) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.problems = tuple(problems[:MAX_PROBLEMS])
+        self.more = more
+
+
+def refuse(status: int, code: str, message: str, fix: str, path: str = "", **more: object) -> Refused:
+    """A refusal with one problem, whose rule is the code. `path`: where in the request: `/owner`, `?limit`, `If-Match`."""
+    return Refused(status, code, message, [Problem(path, code, message, fix)], **more)
 
 
 def name_taken(message: str) -> Refused:

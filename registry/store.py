@@ -18,7 +18,8 @@ from sqlalchemy import Connection, Row, delete, func, insert, or_, select, updat
 from hourmark.schemas import Entry, EventType, WireSchema, WriteKey, avro_text, encode_entry, entry_key
 
 from .database import Database
-from .tables import events, keys, outbox, revisions, schemas
+from .history import Record, record, revise
+from .tables import events, keys, outbox, schemas
 from .tables import store as itself
 
 SUMMARY = (
@@ -79,14 +80,14 @@ class OutboxRow(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """An event type about to be stored. `base`: the revision it was made from, None for a new one."""
+    """An event type about to be stored. `base`: the revision it was made from, None for a new one. `record`: for the audit log."""
 
     base: int | None
     entry: EventType
     document: Mapping[str, Any]
     wire: Mapping[str, Any]
     fingerprint: str
-    author: str
+    record: Record
 
 
 class Store:
@@ -176,26 +177,33 @@ class Store:
                 connection.execute(insert(events).values(event=event, folded=event.replace(".", "_"), **row))
             else:
                 connection.execute(update(events).where(events.c.event == event).values(**row))
-            history = {"revision": entry.revision, "event": event, "document": row["document"], "author": draft.author, "at": time.time()}
-            connection.execute(insert(revisions).values(**history))
+            revise(connection, event, str(row["document"]), draft.record._replace(revision=entry.revision))
             return StoredEvent(event, entry.revision, schema_id, version, entry.partitions, entry.source, dict(draft.document))
 
-    def put_key(self, key: WriteKey) -> tuple[int, bool]:
-        """Store a write key, in place of one of its name. Returns its revision, and whether the name is new."""
+    def put_key(self, key: WriteKey, said: Record, base: int | None) -> int:
+        """Store a write key, in place of that of its name with revision `base` (None: of none). Returns its revision. Raises Stale."""
         with self._database.writing() as connection:
-            gone = connection.execute(delete(keys).where(keys.c.name == key.name)).rowcount
+            if _key_revision(connection, key.name) != base:
+                raise Stale
+            connection.execute(delete(keys).where(keys.c.name == key.name))
             entry = _enqueue(connection, key)
             types = json.dumps(list(key.types))
             row = {"name": key.name, "token_sha256": key.token_sha256, "types": types, "revision": entry.revision, "at": time.time()}
             connection.execute(insert(keys).values(**row))
-            return entry.revision, not gone
+            record(connection, said._replace(revision=entry.revision))
+            return int(entry.revision)
 
-    def delete_key(self, name: str) -> int | None:
-        """Take a write key away. Returns the revision of that, None when there is none of this name."""
+    def delete_key(self, name: str, said: Record, base: int) -> int:
+        """Take the write key of this name and revision away. Returns the revision of that. Raises Stale."""
         with self._database.writing() as connection:
-            if not connection.execute(delete(keys).where(keys.c.name == name)).rowcount:
-                return None
-            return _inserted(connection.execute(insert(outbox).values(key=f"key/{name}", value=None)))
+            if not connection.execute(delete(keys).where(keys.c.name == name, keys.c.revision == base)).rowcount:
+                raise Stale
+            revision = _inserted(connection.execute(insert(outbox).values(key=f"key/{name}", value=None)))
+            record(connection, said._replace(revision=revision))
+            return revision
+
+    def key(self, name: str) -> StoredKey | None:
+        return next((key for key in self.write_keys() if key.name == name), None)
 
     def write_keys(self) -> list[StoredKey]:
         with self._database.reading() as connection:
@@ -246,6 +254,10 @@ def _event(connection: Connection, name: str) -> StoredEvent | None:
     return None if row is None else _stored(row)
 
 
+def _key_revision(connection: Connection, name: str) -> int | None:
+    return connection.execute(select(keys.c.revision).where(keys.c.name == name)).scalar()
+
+
 def _stored(row: Row[Any]) -> StoredEvent:
     return StoredEvent(row.event, row.revision, row.schema_id, row.schema_version, row.partitions, row.source, json.loads(row.document))
 
@@ -260,7 +272,9 @@ def _schema(connection: Connection, draft: Draft) -> tuple[int, int]:
     version = (connection.execute(select(func.max(schemas.c.version)).where(schemas.c.event == event)).scalar() or 0) + 1
     texts = {"fingerprint": draft.fingerprint, "avro": json.dumps(draft.wire), "payload": json.dumps(draft.document["schema"])}
     schema_id = _inserted(connection.execute(insert(schemas).values(event=event, version=version, **texts)))
-    wire = WireSchema(revision=0, schema_id=schema_id, event=event, version=version, fingerprint=draft.fingerprint, text=avro_text(draft.wire))
+    wire = WireSchema(
+        revision=0, schema_id=schema_id, event=event, version=version, fingerprint=draft.fingerprint, text=avro_text(draft.wire)
+    )
     _enqueue(connection, wire)
     return schema_id, version
 

@@ -8,6 +8,7 @@ import math
 import re
 import time
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,17 +20,20 @@ from aiohttp.typedefs import Handler
 from hourmark.errors import PlatformError, Unavailable
 from hourmark.metrics import Histogram
 
-from .catalog import Expected
 from .document import MAX_BYTES, parse_json, parse_yaml
-from .refusal import Refused
+from .expected import Expected
+from .history import Byline
+from .refusal import Problem, Refused, refuse
 
 log = structlog.get_logger()
 
 BODY_S = 30.0
+AUTHOR_MAX, MESSAGE_MAX = 200, 2000
 YAML = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 LATENCY = Histogram("hourmark_registry_http_seconds", "Time to answer, by route", ["route", "method", "status"])
 _CODES = {404: "unknown_path", 405: "method_not_allowed", 413: "body_too_large", 408: "body_stalled", 401: "unauthorized"}
 _MESSAGES = {404: "nothing is here; the API begins with /v1/events, /v1/keys, /v1/nodes, /schemas, /subjects"}
+_FIXES = {404: "correct the path", 413: f"send at most {MAX_BYTES} bytes"}
 _SPAN = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s)?")
 T = TypeVar("T")
 
@@ -42,6 +46,16 @@ def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = 
 def refusal(status: int, code: str, message: str, **more: object) -> web.Response:
     """The one shape of failure."""
     return answer({"code": code, "message": message, **more}, status)
+
+
+def tagged(request: web.Request, body: Mapping[str, object], tag: object = None) -> web.Response:
+    """The answer to a GET with its ETag, 304 when the asker has that. `tag`: a revision; without one a digest of the body."""
+    said = msgspec.json.encode(body)
+    told = f'"{blake2b(said, digest_size=12).hexdigest() if tag is None else tag}"'
+    asked = {part.strip().removeprefix("W/") for part in request.headers.get("If-None-Match", "").split(",")}
+    if told in asked or "*" in asked:
+        return web.Response(status=304, headers={"ETag": told})
+    return web.Response(body=said, content_type="application/json", headers={"ETag": told})
 
 
 @web.middleware
@@ -60,7 +74,10 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except Refused as exc:
-        return refusal(exc.status, exc.code, exc.message, problems=exc.problems)
+        response = refusal(exc.status, exc.code, exc.message, problems=exc.problems, **exc.more)
+        if exc.more.get("revision"):
+            response.headers["ETag"] = f'"{exc.more["revision"]}"'
+        return response
     except Unavailable as exc:
         response = refusal(503, exc.code, exc.message)
         response.headers["Retry-After"] = str(math.ceil(exc.retry_after))
@@ -68,7 +85,9 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as exc:
         allow = exc.headers.get("Allow")
         told = f"{request.path:.100} takes {allow}" if allow else _MESSAGES.get(exc.status, exc.reason)
-        response = refusal(exc.status, _CODES.get(exc.status, "bad_request"), told)
+        code = _CODES.get(exc.status, "bad_request")
+        fix = f"use {allow}" if allow else _FIXES.get(exc.status, "correct the request")
+        response = refusal(exc.status, code, told, problems=[Problem("", code, told, fix)])
         if allow:
             response.headers["Allow"] = allow
         return response
@@ -88,7 +107,8 @@ def guarded(token: str) -> Any:
         if token and request.method in ("PUT", "DELETE"):
             given = request.headers.get("Authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode()):
-                raise Refused(401, "unauthorized", "writes need Authorization: Bearer <admin token>")
+                told = "writes need Authorization: Bearer <admin token>"
+                raise refuse(401, "unauthorized", told, "send the token of HOURMARK_REGISTRY_ADMIN_TOKEN", "Authorization")
         return await handler(request)
 
     return guard
@@ -100,11 +120,12 @@ async def body_of(request: web.Request) -> bytes:
         async with asyncio.timeout(BODY_S):
             return await request.read()
     except TimeoutError:
-        raise Refused(408, "body_stalled", f"the body did not arrive within {BODY_S:.0f} s") from None
+        raise refuse(408, "body_stalled", f"the body did not arrive within {BODY_S:.0f} s", "send it again, faster") from None
     except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as exc:
-        raise Refused(400, "malformed_body", f"the body cannot be read: {' '.join(str(exc).split()):.200}") from None
+        told = f"the body cannot be read: {' '.join(str(exc).split()):.200}"
+        raise refuse(400, "malformed_body", told, "send the bytes that Content-Length and Content-Encoding promise") from None
     except web.HTTPRequestEntityTooLarge:
-        raise Refused(413, "body_too_large", f"a body has at most {MAX_BYTES} bytes") from None
+        raise refuse(413, "body_too_large", f"a body has at most {MAX_BYTES} bytes", "shorten it; split the event type") from None
 
 
 async def document_of(request: web.Request) -> Any:
@@ -115,7 +136,8 @@ async def document_of(request: web.Request) -> Any:
         return await asyncio.to_thread(parse_yaml, body)
     if kind == "application/json" or kind.endswith("+json"):
         return await asyncio.to_thread(parse_json, body)
-    raise Refused(415, "unsupported_media_type", f"{kind:.100} is not read here; send application/json or application/yaml")
+    told = f"{kind:.100} is not read here"
+    raise refuse(415, "unsupported_media_type", told, "send application/json or application/yaml", "Content-Type")
 
 
 def shaped(document: object, kind: type[T]) -> T:
@@ -123,14 +145,16 @@ def shaped(document: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(document, kind)
     except (msgspec.ValidationError, RecursionError) as exc:
-        raise Refused(400, "invalid_body", str(exc)[:300]) from None
+        told, _, where = str(exc)[:300].partition(" - at `$")
+        path = where.rstrip("`").replace("[", ".").replace("]", "").replace(".", "/")
+        raise refuse(400, "invalid_body", told, "correct the body", path) from None
 
 
-def text(request: web.Request, name: str) -> str:
+def text(request: web.Request, name: str, most: int = 200) -> str:
     """A query parameter as plain text. Raises Refused (400)."""
     found = request.query.get(name, "")
-    if len(found) > 200 or not found.isprintable():
-        raise Refused(400, "invalid_parameter", f"{name} must be printable text of at most 200 characters")
+    if len(found) > most or not found.isprintable():
+        raise invalid(f"?{name}", f"{name} must be printable text of at most {most} characters")
     return found
 
 
@@ -140,7 +164,7 @@ def number(request: web.Request, name: str, default: int, most: int) -> int:
     if not found:
         return default
     if not (found.isascii() and found.isdigit() and len(found) <= 18 and int(found) <= most):
-        raise Refused(400, "invalid_parameter", f"{name} must be a number from 0 to {most}")
+        raise invalid(f"?{name}", f"{name} must be a number from 0 to {most}")
     return int(found)
 
 
@@ -151,7 +175,7 @@ def seconds(request: web.Request, name: str, most: float) -> float | None:
         return None
     match = _SPAN.fullmatch(found)
     if match is None or not match[1].isascii():
-        raise Refused(400, "invalid_parameter", f"{name} must be a time like 5s or 500ms")
+        raise invalid(f"?{name}", f"{name} must be a time like 5s or 500ms")
     return min(float(match[1]) / (1000 if match[2] == "ms" else 1), most)
 
 
@@ -165,5 +189,24 @@ def expected(request: web.Request) -> Expected:
     if found == "*":
         return Expected(exists=True)
     if not (found.isascii() and found.isdigit() and len(found) <= 18):
-        raise Refused(400, "invalid_parameter", "If-Match must be a revision, as in the ETag of the event type")
+        raise invalid("If-Match", "If-Match must be one revision, as in the ETag of what is changed")
     return Expected(revision=int(found))
+
+
+def byline(request: web.Request) -> Byline:
+    """Who writes and why: `?author=&message=`, or the headers Hourmark-Author and Hourmark-Message in UTF-8. Raises Refused (400)."""
+    return Byline(_said(request, "author", AUTHOR_MAX), _said(request, "message", MESSAGE_MAX))
+
+
+def _said(request: web.Request, name: str, most: int) -> str:
+    header = f"Hourmark-{name.title()}"
+    place = f"?{name}" if name in request.query else header
+    found = (request.query[name] if name in request.query else request.headers.get(header, "")).strip()
+    if len(found) > most or not found.replace("\n", "").isprintable():
+        raise invalid(place, f"{name} must be text in UTF-8 of at most {most} characters, without control characters")
+    return found
+
+
+def invalid(place: str, told: str) -> Refused:
+    """400: a parameter or header at fault."""
+    return refuse(400, "invalid_parameter", told, "correct it, or leave it out", place)

@@ -90,8 +90,11 @@ async def test_read_what_was_declared(registry: Client) -> None:
         "schema_version",
         "partitions",
         "source",
+        "private",
+        "retention",
         "wire_schema",
     }
+    assert (got.body["private"], got.body["retention"]) == (["track"], {"raw": "24h", "clean": "72h", "lake": None})
     assert got.body["declaration"].items() >= document.items()
     assert got.body["wire_schema"]["fields"][-1]["name"] == "track"
     assert (got.body["partitions"], got.body["source"], got.body["revision"]) == (2, 1, put.body["revision"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from registry.app import Registry
 from registry.catalog import draft, wanted_topics
 from registry.database import Database
 from registry.declaration import read
+from registry.history import Byline
 from registry.provision import Provisioned, Provisioner
 from registry.store import Store
 from tests.registry.documents import declaration
@@ -84,7 +84,7 @@ async def test_stopped_between_store_and_broadcast(server: KafkaServer, tmp_path
     database = Database(settings.database)
     provisioner = Provisioner(settings)
     stands = await asyncio.to_thread(provisioner.event_topics, wanted_topics(read(declaration(event)), None))
-    Store(database).commit(draft(read(declaration(event)), None, stands, "me"))
+    Store(database).commit(draft(read(declaration(event)), None, stands, Byline("me")))
     provisioner.close()
     database.close()
     assert broadcast(server.bootstrap, event) == []
@@ -148,7 +148,7 @@ async def test_listing_many_types(server: KafkaServer, tmp_path: Path) -> None:
     store = Store(database)
     for n in range(1000):
         event = f"many.t{n:05d}"
-        store.commit(draft(read(declaration(event)), None, Provisioned(2, True), json.dumps(n)))
+        store.commit(draft(read(declaration(event)), None, Provisioned(2, True), Byline(f"a{n}")))
     database.close()
     async with running(settings, ready=False) as client:
         started = time.monotonic()

@@ -11,6 +11,7 @@ from registry.catalog import draft
 from registry.change import changed, problems
 from registry.declaration import check, read
 from registry.document import parse_yaml
+from registry.history import Byline
 from registry.lifecycle import lifts_a_block, state_of
 from registry.provision import Provisioned
 from tests.registry.documents import declaration, payload
@@ -20,7 +21,7 @@ LEAVING = {"state": "deprecated", "until": "2027-03-01", "replaced_by": "player.
 
 
 def entry(**more: Any) -> EventType:
-    return draft(read(declaration(**more)), None, Provisioned(2, False), "me").entry
+    return draft(read(declaration(**more)), None, Provisioned(2, False), Byline("me")).entry
 
 
 def test_a_word_stays_a_word() -> None:

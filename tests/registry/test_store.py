@@ -18,6 +18,7 @@ from hourmark.schemas import EventType, WireSchema, WriteKey, decode_entry
 from registry.catalog import draft
 from registry.database import Database
 from registry.declaration import read
+from registry.history import Byline, Record
 from registry.provision import Provisioned
 from registry.store import Draft, Stale, Store
 from registry.tables import metadata, outbox, schemas
@@ -38,7 +39,7 @@ def store(database: Database) -> Store:
 
 
 def drafted(store: Store, event: str = "a.b", **more: object) -> Draft:
-    return draft(read(declaration(event, **more)), store.event(event), Provisioned(2, False), "me")
+    return draft(read(declaration(event, **more)), store.event(event), Provisioned(2, False), Byline("me", "why"))
 
 
 def test_migrations_make_the_tables_and_do_it_once(database: Database) -> None:
@@ -109,12 +110,19 @@ def test_published_rows_are_published_once(store: Store) -> None:
 
 
 def test_keys(store: Store) -> None:
-    key = WriteKey(revision=0, name="web", token_sha256="x", types=("a.*",))
-    assert store.put_key(key) == (1, True)
-    assert store.put_key(key) == (2, False)
-    assert [(k.name, k.types) for k in store.write_keys()] == [("web", ["a.*"])]
-    assert store.delete_key("web") == 3
-    assert store.delete_key("web") is None
+    key, said = WriteKey(revision=0, name="web", token_sha256="x", types=("a.*",)), Record("put_key", "key/web", Byline("me"))
+    assert store.put_key(key, said, None) == 1
+    with pytest.raises(Stale):
+        store.put_key(key, said, None)
+    assert store.put_key(key, said, 1) == 2
+    assert [(k.name, k.types, k.revision) for k in store.write_keys()] == [("web", ["a.*"], 2)]
+    assert store.key("web") == store.write_keys()[0]
+    assert store.key("app") is None
+    with pytest.raises(Stale):
+        store.delete_key("web", said, 1)
+    assert store.delete_key("web", said, 2) == 3
+    with pytest.raises(Stale):
+        store.delete_key("web", said, 2)
     assert [(row.key, row.value) for row in store.changes(0)] == [("key/web", None)]
 
 
