@@ -14,6 +14,7 @@ from typing import Any
 from hourmark.errors import PlatformError
 
 from .failures import AnswerIsNo, Unreachable, WrongInput, did_you_mean
+from .refusals import problem_of, said
 
 ADMIN_TOKEN = "HOURMARK_REGISTRY_ADMIN_TOKEN"
 
@@ -132,19 +133,27 @@ def _byline(message: str) -> dict[str, str]:
 
 
 def _refusal(exc: urllib.error.HTTPError, method: str, url: str) -> PlatformError:
+    """The error for an answer; `status`, and the answer's `code`, `problems` and `current` are among its facts."""
     try:
         answer = json.load(exc)
-    except ValueError:
+    except (OSError, ValueError):
         answer = {}
+    answer = answer if isinstance(answer, dict) else {}
+    error = _said_no(exc, answer, f"{method} {url}")
+    error.facts.update({"status": exc.code} | {name: answer[name] for name in ("code", "problems", "current") if name in answer})
+    return error
+
+
+def _said_no(exc: urllib.error.HTTPError, answer: dict[str, Any], where: str) -> PlatformError:
     message = str(answer.get("message") or f"{exc.code} {exc.reason}")
-    problems = [f"  - {p.get('path') or 'declaration'}: {p.get('message')}; {p.get('fix')}" for p in answer.get("problems") or ()]
+    problems = [said(problem_of(problem)) for problem in answer.get("problems") or ()]
     text = "\n".join([f"the registry refuses: {message}", *problems])
     if exc.code >= 500:
-        return Unreachable(f"the registry failed: {message}", where=f"{method} {url}", remedy="`hourmark logs registry` says more")
+        return Unreachable(f"the registry failed: {message}", where=where, remedy="`hourmark logs registry` says more")
     if exc.code == HTTPStatus.PRECONDITION_FAILED:
-        return Overtaken(text, where=f"{method} {url}", remedy="look at it again, and repeat what you did on its current revision")
+        return Overtaken(text, where=where, remedy="look at it again, and repeat what you did on its current revision")
     if exc.code == HTTPStatus.UNAUTHORIZED:
-        return WrongInput(text, where=f"{method} {url}", remedy=f"set {ADMIN_TOKEN}")
+        return WrongInput(text, where=where, remedy=f"set {ADMIN_TOKEN}")
     if exc.code == HTTPStatus.CONFLICT:
-        return AnswerIsNo(text, where=f"{method} {url}")
-    return WrongInput(text, where=f"{method} {url}")
+        return AnswerIsNo(text, where=where)
+    return WrongInput(text, where=where)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from .workflow.new import new
+
 if TYPE_CHECKING:
     from .catalogue import Catalogue
 
@@ -37,6 +39,7 @@ events = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(declare)
+    events.command("new")(new)
     app.add_typer(events)
 
 

@@ -12,7 +12,7 @@ from registry.compile import canonical
 from registry.refusal import Problem
 
 from ..failures import WrongInput
-from .folder import Finding, Folder, Source, across, replaced_by
+from .folder import Finding, Folder, Source, across, once, replaced_by
 from .git import NoGit
 from .history import Past, past
 from .trees import Disk
@@ -46,9 +46,7 @@ class Report(NamedTuple):
         return not any(finding.severity == "error" for finding in self.findings)
 
     def as_json(self) -> dict[str, Any]:
-        findings = [f._asdict() | {"problem": None} | msgspec.to_builtins(f.problem) for f in self.findings]
-        for found in findings:
-            del found["problem"]
+        findings = [finding.as_json() for finding in self.findings]
         events = [outcome._asdict() for outcome in self.outcomes]
         return {"ok": self.ok, "compared_with": self.compared_with, "events": events, "problems": findings, "notes": list(self.notes)}
 
@@ -103,8 +101,7 @@ def asked(catalogue: Catalogue, source: Source, here: Collection[str]) -> tuple[
 
 
 def _report(label: str, folder: Folder, findings: list[Finding], states: dict[str, State], notes: tuple[str, ...]) -> Report:
-    once: dict[object, Finding] = {(f.file, f.problem.path, f.problem.rule, f.event, f.problem.message): f for f in findings}
-    ordered = sorted(once.values(), key=lambda f: (f.file, f.line, f.problem.path))
+    ordered = once(findings)
     bad = {f.event or f.file for f in ordered if f.severity == "error"}
     outcomes = [
         Outcome(source.event, source.path, "refused" if {source.event, source.path} & bad else states.get(source.path, "refused"))

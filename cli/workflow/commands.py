@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from ..catalogue import Catalogue
     from .check import Report
+    from .plan import Plan
 
 Place = Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Folder of declarations, or one file.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
@@ -31,6 +32,8 @@ class Format(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(check)
+    app.command()(plan)
+    app.command()(apply)
 
 
 def check(
@@ -59,6 +62,65 @@ def check(
     _answer(report, Format.json if as_json else form, output, folder)
     if not report.ok:
         raise typer.Exit(ANSWER_IS_NO)
+
+
+def plan(folder: Place = Path(), server: Server = "", as_json: Json = False) -> None:
+    """What would `apply` change at the registry, and who reads it? Nothing is changed."""
+    from ..failures import ANSWER_IS_NO
+    from ..output import print_json
+    from .plan import as_json as plan_json
+
+    found = _planned(folder, server)
+    if as_json:
+        print_json(plan_json(found))
+    else:
+        _print_plan(found)
+    if found.refused:
+        raise typer.Exit(ANSWER_IS_NO)
+
+
+def apply(  # noqa: PLR0913  each option of a command is a parameter
+    folder: Place = Path(),
+    wait: Annotated[str, typer.Option("--wait", metavar="SPAN", help="So long, until all live nodes work by each: 10s, 500ms.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Block the types of --owner that are gone from the folder.")] = False,
+    owner: Annotated[str, typer.Option("--owner", metavar="TEAM", help="Whose types --prune is about.")] = "",
+    message: Annotated[str, typer.Option("--message", "-m", help="Why; kept with each revision.")] = "",
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """Make the registry say what the folder says. Plans, asks, and declares each type only if nobody has changed it meanwhile."""
+    from ..failures import WrongInput
+    from . import applying
+
+    if prune != bool(owner):
+        raise WrongInput("--prune and --owner belong together", remedy="hourmark apply FOLDER --prune --owner TEAM")
+    wait_s = applying.span(wait)
+    found = _planned(folder, server, owner)
+    if not as_json:
+        _print_plan(found)
+    applying.run(found, registry_at(server), applying.Wishes(wait_s, yes, message, as_json))
+
+
+def _planned(folder: Path, server: str, prune_owner: str = "") -> Plan:
+    from ..addresses import find
+    from .plan import plan as look
+    from .readers import readers
+    from .trees import Disk
+
+    disk = Disk(folder)
+    found = look(disk, registry_at(server), prune_owner=prune_owner)
+    touched = [item.event for item in found.items + found.prunes if item.state != "identical" and item.revision]
+    return found._replace(readers=readers(find(), touched))
+
+
+def _print_plan(found: Plan) -> None:
+    from ..output import console
+    from .plan_text import lines
+
+    out = console()
+    for line in lines(found):
+        out.print(line, soft_wrap=True)
 
 
 def registry_at(server: str) -> Catalogue:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from registry.declaration import check
 from registry.document import parse_json, parse_yaml
@@ -25,6 +27,10 @@ class Finding(NamedTuple):
     line: int
     event: str
     problem: Problem
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding with the problem's fields beside its own."""
+        return {"severity": self.severity, "file": self.file, "line": self.line, "event": self.event, **msgspec.to_builtins(self.problem)}
 
 
 class Source(NamedTuple):
@@ -161,6 +167,12 @@ def across(folder: Folder, known: Collection[str]) -> list[Finding]:
             told = f"{target} is not declared here"
             found.append(folder.finding(source, Problem("/lifecycle/replaced_by", "replaced_by", told, "declare it too"), "warning"))
     return found
+
+
+def once(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings in the order of files and lines, each of them one time."""
+    found = {(f.file, f.problem.path, f.problem.rule, f.event, f.problem.message): f for f in findings}
+    return sorted(found.values(), key=lambda f: (f.file, f.line, f.problem.path))
 
 
 def replaced_by(document: Mapping[str, Any]) -> str:
