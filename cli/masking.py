@@ -19,7 +19,7 @@ _KINDS: Final = (
     ("digits", re.compile(r"\d+")),
     ("number", re.compile(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?")),
 )
-_QUOTED: Final = re.compile(r"'(?:[^'\\\\]|\\\\.)*'|\"(?:[^\"\\\\]|\\\\.)*\"")
+_QUOTED: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 
 
 def private_of(declaration: Mapping[str, Any]) -> frozenset[str]:

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from hourmark.crashpoints import crashpoint
-from hourmark.errors import InvariantBroken, Unavailable
+from hourmark.errors import InvariantBroken, Overloaded, Unavailable
 from hourmark.hours import Hours
 from hourmark.schemas import EMPTY, Snapshot
 from hourmark.topics import REPLAYS, Tier
@@ -39,6 +39,7 @@ log = structlog.get_logger()
 
 IDLE_S: Final = 0.5
 PAUSE_S: Final = 1.0
+PATIENCE_S: Final = 30.0
 RESTART_S: Final = 30.0
 TOPICS_S: Final = 5.0
 _ROOM_S: Final = 0.02
@@ -99,7 +100,7 @@ class Replay:
                 self._troubled = False
             except Unavailable as exc:
                 if not self._troubled:
-                    log.warning("parked events wait until Kafka answers", error=exc.message)
+                    log.warning("parked events wait a little longer", code=exc.code, error=exc.message)
                 self._troubled = True
                 await self._rest(PAUSE_S)
             except InvariantBroken as exc:
@@ -229,12 +230,18 @@ class Replay:
         return Counter(events=len(parked) - len(settled.faults), rejected=len(settled.faults))
 
     async def _room(self, sizes: Mapping[Tier, int], events: int) -> None:
-        """Waits until the rate allows it and live traffic leaves half of each tier's budget free; takes its part of the budget."""
+        """Waits until the rate allows it and live traffic leaves half of each tier's budget free; takes its part of the budget.
+
+        Raises Overloaded after a while: who never looks at Kafka loses its partitions.
+        """
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, self._free_at - loop.time()))
         self._free_at = max(loop.time(), self._free_at) + events / self._rate
         used, limits = self._budget.used, self._budget.limits
-        while self._publisher.refusal() or any(used[t] and used[t] + size > limits[t] // 2 for t, size in sizes.items()):  # noqa: ASYNC110
+        patience = loop.time() + PATIENCE_S
+        while self._publisher.refusal() or any(used[t] and used[t] + size > limits[t] // 2 for t, size in sizes.items()):
+            if loop.time() > patience:
+                raise Overloaded("live traffic takes all the room")
             await asyncio.sleep(_ROOM_S)  # room has no event: the budget is a plain number for the sake of live traffic
         for tier, size in sizes.items():
             self._budget.reserve(tier, size)
