@@ -3,59 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from io import BytesIO
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import fastavro
 import pytest
 
 from hourmark_client import AsyncClient, Verdict
-from receiver.app import Receiver
-from receiver.settings import Settings as ReceiverSettings
-from registry.app import Registry
 from tests.client.schemas import EVERYTHING
 from tests.client.test_avro import GOOD
+from tests.integration.front_door import KEY, Services, declared, decoded
 from tests.integration.test_client_kafka import read_raw
-from tests.registry.documents import declaration
-from tests.registry.service import Client as RegistryClient
-from tests.registry.service import new_type, settings_for
+from tests.registry.service import new_type
 
 pytestmark = pytest.mark.real
-KEY = secrets.token_urlsafe(16)
-
-
-class Services(NamedTuple):
-    receiver: str
-    registry: str
-    kafka: str
-
-
-@pytest.fixture
-async def services(kafka: str, tmp_path: Path) -> AsyncIterator[Services]:
-    settings = settings_for(kafka, tmp_path, local_write_key=KEY)
-    async with Registry(settings) as registry:
-        await registry.ready()
-        listening = ReceiverSettings(kafka=kafka, registry_url=registry.url, home=tmp_path, listen="127.0.0.1:0")
-        async with Receiver(listening) as receiver:
-            for _ in range(600):
-                if not receiver.not_ready():
-                    break
-                await asyncio.sleep(0.05)
-            yield Services(receiver.url, registry.url, kafka)
-
-
-async def declared(services: Services, fields: list[dict[str, Any]], **more: Any) -> tuple[str, Any]:
-    event = new_type()
-    async with RegistryClient(services.registry) as client:
-        schema = {"type": "record", "name": "Payload", "fields": fields}
-        answer = await client.put(f"/v1/events/{event}", declaration(event, schema=schema, **more))
-        assert answer.status in (200, 201), answer.body
-        wire = (await client.get(f"/v1/events/{event}")).body["wire_schema"]
-    return event, fastavro.parse_schema(wire)
 
 
 async def both(services: Services, event: str, payload: dict[str, Any], event_id: str) -> tuple[Verdict, Verdict]:
@@ -66,11 +26,6 @@ async def both(services: Services, event: str, payload: dict[str, Any], event_id
         first = await (await over_http.submit(event, payload, **common))
         second = await (await straight.submit(event, payload, **common))
     return first, second
-
-
-def decoded(message: Any, schema: Any) -> dict[str, Any]:
-    record: Any = fastavro.schemaless_reader(BytesIO(message.value()[5:]), schema, None)
-    return {name: value for name, value in record.items() if name not in ("_sent_at", "_received_at")}
 
 
 @pytest.mark.parametrize("key", [None, "text", "large", "uuid"])
