@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from .errors import PlatformError
 from .kafka import producer_config, tail_config
 from .runtime import node_name
 from .schemas import EMPTY, Entry, Snapshot, decode_entry, entry_key, read_snapshot, snapshot_bytes
@@ -23,14 +24,20 @@ from .settings import PlatformSettings
 from .topics import CONTROL, NODES
 
 log = structlog.get_logger()
+_LOST = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
 HEARTBEAT_S = 5.0
 SAVE_EVERY_S = 1.0
+SAVE_SHARE = 0.05  # of the time at most, however large the catalogue is
+DISK_AFTER_S = 10.0  # that long the control topic is waited for, before a worker starts by what lies on the disk
 LIVE_S = 16.0  # a node that has not reported for three heartbeats is not waited for
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node says of itself on `hourmark.nodes`. `at`, `started_at`, `applied_at`: seconds since 1970."""
+    """What a node says of itself on `hourmark.nodes`. `at`, `started_at`, `applied_at`: seconds since 1970.
+
+    `trouble`: why it cannot work by a newer revision that it knows.
+    """
 
     node: str
     room: str
@@ -38,11 +45,13 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     applied_at: float
     started_at: float
     at: float
+    trouble: str = ""
 
 
 class ControlTail:
     """`snapshot` is always usable (empty at first). `on_change` is called on the tail's thread with each new snapshot, before the
-    revision counts as applied; a room that applies later passes `reports=False` and calls `applied(revision)` itself.
+    revision counts as applied; a PlatformError from it is reported, and the revision does not count. A room that applies later passes
+    `reports=False` and calls `applied(revision)` itself.
     """
 
     def __init__(
@@ -62,7 +71,8 @@ class ControlTail:
         self._stop = threading.Event()
         self._report_now = threading.Event()
         self._troubled = False
-        self._unsaved, self._saved_at = False, 0.0
+        self._unsaved, self._save_at = False, 0.0
+        self._trouble = ""
         self._applied, self._applied_at, self._started_at = 0, 0.0, time.time()
         self._threads = [
             threading.Thread(target=t, name=f"control-{n}", daemon=True) for n, t in (("tail", self._tail), ("report", self._report))
@@ -93,10 +103,17 @@ class ControlTail:
         with self._changed:
             return self._changed.wait_for(lambda: found(self.snapshot), timeout)
 
+    def usable(self, timeout: float) -> bool:
+        """True when a worker may start by `snapshot`: the topic was read to its end, or cannot be read while the disk remembers it."""
+        if self.caught_up.wait(timeout):
+            return True
+        return self.snapshot is not EMPTY and time.time() - self._started_at > DISK_AFTER_S
+
     def applied(self, revision: int) -> None:
         """This node now works by `revision`; reported at once."""
-        if revision > self._applied:
-            self._applied, self._applied_at = revision, time.time()
+        if revision > self._applied or self._trouble:
+            self._trouble = ""
+            self._applied, self._applied_at = max(revision, self._applied), time.time()
             self._report_now.set()
 
     def offer(self, changes: list[tuple[str, Entry | None]]) -> None:
@@ -109,17 +126,26 @@ class ControlTail:
         with self._changed:
             self.snapshot = snapshot
             self._changed.notify_all()
+        self._unsaved = self._unsaved or save
         if self._on_change is not None:
-            self._on_change(snapshot)
+            try:
+                self._on_change(snapshot)
+            except PlatformError as exc:
+                log.error("this node cannot work by a revision", revision=snapshot.revision, message=exc.message)
+                self._trouble = exc.message
+                self._report_now.set()
+                return
         if self._reports:
             self.applied(snapshot.revision)
-        self._unsaved = self._unsaved or save
 
     def _save_sometimes(self, *, at_last: bool = False) -> None:
-        """The first change at once, a flood of them once a second: every save writes the whole catalogue."""
-        if self._unsaved and (at_last or time.monotonic() - self._saved_at >= SAVE_EVERY_S):
-            self._unsaved, self._saved_at = False, time.monotonic()
+        """The first change at once, a flood of them now and then: every save writes the whole catalogue."""
+        started = time.monotonic()
+        if self._unsaved and (at_last or started >= self._save_at):
+            self._unsaved = False
             self._save(self.snapshot)
+            ended = time.monotonic()
+            self._save_at = ended + max(SAVE_EVERY_S, (ended - started) / SAVE_SHARE)
 
     def _save(self, snapshot: Snapshot) -> None:
         aside = self._path.with_suffix(f".{os.getpid()}.tmp")
@@ -135,10 +161,13 @@ class ControlTail:
 
     def _tail(self) -> None:
         consumer = Consumer(tail_config(self._settings, enable_partition_eof=True, fetch_wait_max_ms=50))
-        consumer.assign([TopicPartition(CONTROL, 0, OFFSET_BEGINNING)])
-        first: Snapshot | None = EMPTY  # what the topic alone says, until its end is reached once
+        first: Snapshot | None = None  # what the topic alone says, until its end is reached once
+        lost = True
         while not self._stop.is_set():
-            changes, ended = self._read(consumer)
+            if lost:  # at first, and when the topic was made anew
+                consumer.assign([TopicPartition(CONTROL, 0, OFFSET_BEGINNING)])
+                first = EMPTY
+            changes, ended, lost = self._read(consumer)
             if first is not None:
                 first = first.with_changes(changes) if changes else first
                 if ended:
@@ -160,9 +189,10 @@ class ControlTail:
             self._publish(self.snapshot.with_changes((entry_key(e), e) for e in topic.entries()), save=False)
         self.caught_up.set()
 
-    def _read(self, consumer: Consumer) -> tuple[list[tuple[str, Entry | None]], bool]:
+    def _read(self, consumer: Consumer) -> tuple[list[tuple[str, Entry | None]], bool, bool]:
+        """Changes, whether the end was reached, and whether the place where we read is gone."""
         changes: list[tuple[str, Entry | None]] = []
-        ended = False
+        ended = lost = False
         for message in consumer.consume(1000, 0.1):
             error = message.error()
             if error is None:
@@ -170,10 +200,16 @@ class ControlTail:
                 self._troubled = False
             elif error.code() == KafkaError._PARTITION_EOF:
                 ended = True
-            elif not self._troubled:
-                self._troubled = True
-                log.warning("control topic is unreadable, working by the last snapshot", error=error.str(), revision=self.snapshot.revision)
-        return changes, ended
+            else:
+                lost = lost or error.code() in _LOST
+                if not self._troubled:
+                    self._troubled = True
+                    log.warning(
+                        "control topic is unreadable, working by the last snapshot", error=error.str(), revision=self.snapshot.revision
+                    )
+        if lost:
+            self._stop.wait(0.2)
+        return changes, ended, lost
 
     def _report(self) -> None:
         producer = Producer(producer_config(self._settings, linger_ms=0, delivery_timeout_ms=5000))
@@ -193,6 +229,7 @@ class ControlTail:
             applied_at=self._applied_at,
             started_at=self._started_at,
             at=time.time(),
+            trouble=self._trouble[:500],
         )
 
     def _say(self, producer: Producer, value: bytes | None) -> None:

@@ -142,7 +142,7 @@ class Snapshot(msgspec.Struct, frozen=True):
                     types[entry.event] = entry
             elif isinstance(entry, WireSchema):
                 schemas[entry.schema_id] = entry
-            else:
+            elif all(known.revision <= entry.revision for known in keys.values() if known.name == entry.name):
                 _forget(key, types, keys)
                 keys[entry.token_sha256] = entry
         return Snapshot(revision, MappingProxyType(types), MappingProxyType(schemas), MappingProxyType(keys))

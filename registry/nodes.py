@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
-from typing import NamedTuple
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -18,6 +20,8 @@ from hourmark.topics import NODES
 from .settings import Settings
 
 log = structlog.get_logger()
+STAGES: Final = {"receiver": "receiver", "streams": "dedup", "sinks": "sink"}  # rooms as people call them
+WAY: Final = tuple(STAGES)
 _decoder = msgspec.json.Decoder(NodeReport)
 
 
@@ -41,6 +45,51 @@ class Applied(NamedTuple):
     ms: float
 
 
+class Behind(NamedTuple):
+    """A live node that does not yet, the revision it works by, and why, if it says so."""
+
+    node: str
+    room: str
+    revision: int
+    reason: str
+
+
+class RoomStage(NamedTuple):
+    """All live nodes of a room: `applied` `of` them work by the awaited revision; `ms`: when the last one did, or how long was waited."""
+
+    stage: str
+    applied: int
+    of: int
+    ms: float
+
+    @property
+    def complete(self) -> bool:
+        return self.applied == self.of
+
+
+class Progress(NamedTuple):
+    """How far a revision has come. `known`: the registry has heard of all nodes."""
+
+    applied: list[Applied]
+    behind: list[Behind]
+    ms: float
+    known: bool
+
+    @property
+    def complete(self) -> bool:
+        return self.known and not self.behind
+
+    def stages(self) -> list[RoomStage]:
+        """One for each room that has live nodes, in the order of an event's way."""
+        rooms = {node.room for node in self.applied} | {node.room for node in self.behind}
+        found = []
+        for room in sorted(rooms, key=lambda room: (WAY.index(room) if room in WAY else len(WAY), room)):
+            done = [node.ms for node in self.applied if node.room == room]
+            late = sum(node.room == room for node in self.behind)
+            found.append(RoomStage(STAGES.get(room, room), len(done), len(done) + late, self.ms if late else max(done)))
+        return found
+
+
 class Nodes:
     """`known` is replaced as a whole by the tail's thread; waiting happens on the event loop."""
 
@@ -62,32 +111,30 @@ class Nodes:
         if self._thread.is_alive():
             self._thread.join(5.0)
 
-    async def wait_applied(self, revision: int, started: float, timeout: float) -> tuple[bool, list[Applied]]:
-        """Wait until every live node works by `revision`; `started` is the monotonic time that `ms` counts from.
+    async def follow(self, revision: int, started: float, timeout: float) -> AsyncIterator[Progress]:
+        """The progress of a revision after each piece of news; the last one is complete, or what it was after `timeout` seconds.
 
-        Returns whether all did, and those that did.
+        `started` is the monotonic time that `ms` counts from.
         """
         deadline = time.monotonic() + timeout
         applied: dict[str, Applied] = {}
         while True:
             self._moved.clear()
-            behind = not self._read
-            for name, node in self.known.items():
-                if not node.live:
-                    continue
-                if node.report.revision < revision:
-                    behind = True
+            behind: list[Behind] = []
+            ms = round((time.monotonic() - started) * 1000, 1)
+            for name, report in [(name, node.report) for name, node in self.known.items() if node.live]:
+                if report.revision < revision:
+                    behind.append(Behind(name, report.room, report.revision, report.trouble))
                 elif name not in applied:
-                    ms = round((time.monotonic() - started) * 1000, 1)
-                    applied[name] = Applied(name, node.report.room, node.report.revision, ms)
+                    applied[name] = Applied(name, report.room, report.revision, ms)
+            progress = Progress(sorted(applied.values()), sorted(behind), ms, self._read)
+            yield progress
             left = deadline - time.monotonic()
-            if not behind or left <= 0:
-                return not behind, sorted(applied.values())
-            try:
-                async with asyncio.timeout(min(left, 1.0)):  # looks again: a silent node stops being live
+            if progress.complete or left <= 0:
+                return
+            with contextlib.suppress(TimeoutError):  # looks again: a silent node stops being live
+                async with asyncio.timeout(min(left, 1.0)):
                     await self._moved.wait()
-            except TimeoutError:
-                continue
 
     def _tail(self) -> None:
         consumer = Consumer(tail_config(self._settings, fetch_wait_max_ms=50, enable_partition_eof=True))

@@ -23,12 +23,19 @@ class Catalogue(Protocol):
 
     def offer(self, changes: list[tuple[str, Entry | None]]) -> None: ...
 
+    def applied(self, revision: int) -> None:
+        """The worker now works by this revision."""
+
 
 class FixedCatalogue:
     """A catalogue that changes only by `offer`: for tests, benchmarks and tools."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.applied_revision = 0
+
+    def applied(self, revision: int) -> None:
+        self.applied_revision = revision
 
     def offer(self, changes: list[tuple[str, Entry | None]]) -> None:
         self.snapshot = self.snapshot.with_changes(changes)

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from hourmark.control import ControlTail
 from hourmark.kafka import client_config, tail_config, wait_for_topics
 from hourmark.runtime import node_name
-from hourmark.topics import CONTROL, REJECTED, SEALED_HOURS
+from hourmark.topics import REJECTED, SEALED_HOURS
 
 from .settings import MIB, Settings
 
@@ -46,9 +46,11 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
 
 
 def follow_control(settings: Settings, stop: Stop) -> ControlTail:
-    """The catalogue, caught up. Waits, saying so once, until Kafka and the platform's topics are there."""
-    wait_for_topics(AdminClient(client_config(settings)), (CONTROL, REJECTED, SEALED_HOURS), stop.is_set, lambda line: log.warning(line))
-    tail = ControlTail(settings, "sinks").start()
-    while not stop.is_set() and not tail.caught_up.wait(0.1):
+    """The catalogue. Waits, saying so once, until Kafka and the platform's topics are there; for the control topic only where no
+    snapshot lies on the disk."""
+    tail = ControlTail(settings, "sinks", reports=False).start()
+    admin = AdminClient(client_config(settings))
+    wait_for_topics(admin, (REJECTED, SEALED_HOURS), stop.is_set, lambda line: log.warning(line))
+    while not stop.is_set() and not tail.usable(0.1):
         pass
     return tail

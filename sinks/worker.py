@@ -18,6 +18,7 @@ from hourmark.errors import LakeUnavailable, Unavailable
 from hourmark.kafka import translate
 from hourmark.metrics import MetricsPage
 from hourmark.runtime import node_name
+from hourmark.schemas import Snapshot
 from hourmark.topics import Partition, clean_topic, event_type_of
 
 from . import telemetry
@@ -46,6 +47,7 @@ POLL_RECORDS = 10_000
 POLL_S = 0.1
 SEAL_SLICE_S = 0.5
 EVERY_S = 1.0
+NEWS_S = 0.25  # so soon after a change of the catalogue
 ASSIGN_PATIENCE_S = 240.0  # below max.poll.interval.ms, after which the group would think us dead
 
 
@@ -71,6 +73,7 @@ class SinkWorker:
         self._intake = Intake(self.batches)
         self._holds = Holds()
         self._subscribed: set[str] = set()
+        self._followed: Snapshot | None = None
         self._last_turn = 0.0
         self._consumer: Any = None
         self._catalogue: Catalogue | None = seams.catalogue
@@ -119,12 +122,14 @@ class SinkWorker:
         assert self.sealer is not None
         assert self._steering is not None
         self._stop = stop
-        next_round = 0.0
+        next_round = next_news = 0.0
         while not stop.is_set():
             self._last_turn = moment = time.monotonic()
+            if moment >= next_news and self._catalogue is not None and self._catalogue.snapshot is not self._followed:
+                next_news = moment + NEWS_S
+                self._reconcile()
             if moment >= next_round:
                 next_round = moment + EVERY_S
-                self._reconcile()
                 self._steering.tell()
                 self._steering.resume_held()
                 self._tidying.step(self.sealer.types)
@@ -140,11 +145,13 @@ class SinkWorker:
     def _reconcile(self) -> None:
         """Subscribe to the clean topic of every type that the catalogue knows: they exist before their types are announced."""
         assert self._catalogue is not None
-        wanted = {clean_topic(name) for name in self._catalogue.snapshot.types}
+        snapshot = self._followed = self._catalogue.snapshot
+        wanted = {clean_topic(name) for name in snapshot.types}
         if wanted != self._subscribed and wanted:
             log.info("subscribing", topics=len(wanted), new=sorted(wanted - self._subscribed)[:20])
             self._subscribed = wanted
             self._consumer.subscribe(sorted(wanted), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+        self._catalogue.applied(snapshot.revision)
 
     # -- ownership: called by the client inside consume()
 

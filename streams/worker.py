@@ -24,7 +24,7 @@ from hourmark.errors import InvariantBroken, Unavailable
 from hourmark.kafka import client_config, wait_for_topics
 from hourmark.metrics import MetricsPage
 from hourmark.runtime import EXIT_BROKEN, EXIT_UNREACHABLE, hard_exit_after, until_signal
-from hourmark.topics import CONTROL, REJECTED
+from hourmark.topics import REJECTED
 
 from . import meters
 from .app import DedupApp, consumer_of, create_app
@@ -90,13 +90,13 @@ class Worker:
     async def _prepare(self, stopping: asyncio.Future[None]) -> bool:
         """Kafka, the platform's topics, the catalogue, the index, and at least one event type."""
         self._waiting = "waiting for Kafka and the platform topics"
-        admin = AdminClient(client_config(self.settings))
-        await asyncio.to_thread(wait_for_topics, admin, (CONTROL, REJECTED), stopping.done, log.info)
         self.tail.start()
+        admin = AdminClient(client_config(self.settings))
+        await asyncio.to_thread(wait_for_topics, admin, (REJECTED,), stopping.done, log.info)
         self._waiting = "waiting for the id index"
         await open_index(self.settings, self.index, self._wait_for)
         self._waiting = "waiting for the catalogue"
-        while not await asyncio.to_thread(self.tail.caught_up.wait, 0.5):
+        while not await asyncio.to_thread(self.tail.usable, 0.5):
             pass
         self._waiting = ""
         await self.emitter.open()
