@@ -79,7 +79,9 @@ def not_permitted(message: str) -> FaceError:
 
 
 def referenced(subject: str, version: int) -> FaceError:
-    return FaceError(422, 42206, f"One or more references exist to the schema {{magic=1,keytype=SCHEMA,subject={subject},version={version}}}.")
+    return FaceError(
+        422, 42206, f"One or more references exist to the schema {{magic=1,keytype=SCHEMA,subject={subject},version={version}}}."
+    )
 
 
 def invalid_subject(subject: str, why: str) -> FaceError:
