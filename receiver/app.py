@@ -39,6 +39,7 @@ from .settings import Settings
 log = structlog.get_logger()
 
 EVENTS_PATH: Final = "/v1/events"
+DEPRECATED: Final = "Hourmark-Deprecated"
 _JSON: Final = "application/json"
 _GET: Final = ("GET", "HEAD")
 
@@ -126,10 +127,11 @@ class Receiver:
         if refusal is not None:
             raise refusal
         body = await read_body(request, self.settings, self.reading)
-        answer = await self.intake.take(body, key)
+        taken = await self.intake.take(body, key)
         TOTALS.answered += 1
         TOTALS.body_bytes += len(body)
-        return web.Response(body=answer, content_type=_JSON)
+        headers = {DEPRECATED: ", ".join(taken.notices)} if taken.notices else None
+        return web.Response(body=taken.body, content_type=_JSON, headers=headers)
 
     def _refusal(self) -> Unavailable | None:
         """Why nothing can be accepted now, found out before anything is read."""

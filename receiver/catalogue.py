@@ -34,9 +34,9 @@ class Tail(Protocol):
 
 
 class Plan:
-    """How events of one type are treated; valid as long as its snapshot."""
+    """How events of one type are treated; valid as long as its snapshot. `notice`: told to senders of a deprecated type, else empty."""
 
-    __slots__ = ("codec", "event_type", "key", "name", "partitions", "tier", "topic", "totals")
+    __slots__ = ("codec", "event_type", "key", "name", "notice", "partitions", "tier", "topic", "totals")
 
     def __init__(self, entry: EventType, codec: Codec) -> None:
         self.event_type = entry
@@ -44,13 +44,25 @@ class Plan:
         self.topic = raw_topic(entry.event)
         self.codec = codec
         self.totals = TOTALS.of_type(entry.event)
+        self.notice = _notice(entry) if entry.lifecycle == "deprecated" else ""
 
     def admit(self, sdk: str) -> None:
         """Raises BlockedEventType or SdkNotBound."""
         if self.event_type.lifecycle == "blocked":
-            raise BlockedEventType(f"{self.name} is blocked by its owner")
+            raise BlockedEventType(_why_blocked(self.event_type))
         if not self.event_type.admits_sdk(sdk):
             raise SdkNotBound(f"the SDK {sdk!r} may not send {self.name}; bound are {', '.join(self.event_type.sdks)}"[:300])
+
+
+def _why_blocked(entry: EventType) -> str:
+    instead = f"; send {entry.replaced_by} instead" if entry.replaced_by else ""
+    return f"{entry.event} is blocked by its owner{': ' if entry.reason else ''}{entry.reason}{instead}"
+
+
+def _notice(entry: EventType) -> str:
+    """`player.song_played;until=2027-03-01;replaced_by=player.song_played_v2`: names and dates only, fit for a header."""
+    facts = {"until": entry.until, "replaced_by": entry.replaced_by}
+    return ";".join([entry.event, *(f"{name}={value}" for name, value in facts.items() if value)])
 
 
 class Catalogue:

@@ -10,7 +10,8 @@ differs, the first still wins and its verdict `stored` carries the code `duplica
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from hourmark.crashpoints import crashpoint
 from hourmark.errors import EventTooLarge, InvalidEnvelope, InvariantBroken, Overloaded, RegistryUnavailable, Rejected
@@ -30,6 +31,14 @@ from .settings import Settings
 from .work import Work
 
 Clock = Callable[[], float]
+NOTICES = 20  # of deprecated types in one answer
+
+
+class Taken(NamedTuple):
+    """The answer's body, and what is to be said beside it: a notice for each deprecated event type of the request."""
+
+    body: bytes
+    notices: Sequence[str] = ()
 
 
 class Intake:
@@ -45,11 +54,11 @@ class Intake:
         """Set when no tier has room for anything: then a request need not even be read."""
         return Overloaded("too many bytes wait for Kafka", retry_after=RETRY_AFTER_S) if self.budget.exhausted else None
 
-    async def take(self, body: bytes, key: WriteKey) -> bytes:
-        """The answer's body. Raises Refused, Overloaded, BrokerUnavailable or QuotaExceeded, then nothing was taken."""
+    async def take(self, body: bytes, key: WriteKey) -> Taken:
+        """The answer. Raises Refused, Overloaded, BrokerUnavailable or QuotaExceeded, then nothing was taken."""
         batch = parse(body, int(self._now() * 1_000_000), self._settings.batch_events)
         if not batch.events:
-            return EMPTY
+            return Taken(EMPTY)
         work = Work(batch, self._hours, self._now)
         groups = work.groups()
         check_types(key, groups)
@@ -67,9 +76,8 @@ class Intake:
         crashpoint("receiver.produced")
         delivery = await future
         crashpoint("receiver.acknowledged")
-        if not delivery.oversize:
-            return work.answer(delivery)
-        return work.answer(delivery, await self._publisher.publish(work.reject_oversize(delivery)))
+        second = await self._publisher.publish(work.reject_oversize(delivery)) if delivery.oversize else None
+        return Taken(work.answer(delivery, second), [plan.notice for plan in plans.values() if plan is not None and plan.notice][:NOTICES])
 
     def _without_large(self, work: Work, groups: dict[str, list[int]]) -> dict[str, list[int]]:
         limit = self._settings.event_bytes

@@ -24,12 +24,19 @@ REMEMBERED: Final = 10_000
 Offer = Callable[[list[tuple[str, Entry | None]]], None]
 
 
+class _Lifecycle(msgspec.Struct):
+    state: str
+    reason: str = ""
+    until: str = ""
+    replaced_by: str = ""
+
+
 class _Declaration(msgspec.Struct):
     owner: str = ""
     tier: Tier = "standard"
     key: str | None = None
     sdks: tuple[str, ...] = ("*",)
-    lifecycle: str = "active"
+    lifecycle: str | _Lifecycle = "active"
     dedup: str = "closed"
     audit: str = "flag"
 
@@ -43,6 +50,7 @@ class _Found(msgspec.Struct):
     partitions: int
     wire_schema: msgspec.Raw
     source: int = 1
+    private: tuple[str, ...] = ()
 
 
 _decoder: Final = msgspec.json.Decoder(_Found)
@@ -60,6 +68,7 @@ def entries_of(body: bytes) -> list[tuple[str, Entry | None]]:
         text=found.wire_schema,
     )
     said = found.declaration
+    life = said.lifecycle if isinstance(said.lifecycle, _Lifecycle) else _Lifecycle(said.lifecycle)
     event_type = EventType(
         revision=found.revision,
         event=found.event,
@@ -67,7 +76,11 @@ def entries_of(body: bytes) -> list[tuple[str, Entry | None]]:
         tier=said.tier,
         key=said.key,
         sdks=said.sdks,
-        lifecycle=said.lifecycle,
+        lifecycle=life.state,
+        reason=life.reason,
+        until=life.until,
+        replaced_by=life.replaced_by,
+        private=found.private,
         schema_id=found.schema_id,
         schema_version=found.schema_version,
         partitions=found.partitions,
