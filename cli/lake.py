@@ -85,19 +85,23 @@ def query(
     as_json: Annotated[bool, typer.Option("--json", help="Rows as one JSON array of objects.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Rows as CSV with a header line.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows shown as a table; --json and --csv give all.")] = 100,
+    with_open: Annotated[
+        bool, typer.Option("--open", help="Rows of open hours too, up to now. They are not final: the column _final says which.")
+    ] = False,
 ) -> None:
     """Ask DuckDB over the sealed hours.
 
     Each event type is a view: flight_departed, or "flight.departed" in double quotes.
     """
-    from . import hour_rows, sealed
+    from . import preview
     from .addresses import find
     from .failures import WrongInput
     from .output import console, print_json, table
 
     if as_json and as_csv:
         raise WrongInput("--json and --csv exclude each other")
-    columns, rows = sealed.ask(hour_rows.sealed_of(find("lake")), sql)
+    at = find("lake")
+    columns, rows, notes = preview.ask(at, sql) if with_open else preview.ask_sealed(at, sql, hint=not (as_json or as_csv))
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     elif as_csv:
@@ -112,6 +116,8 @@ def query(
         console().print(table(columns, [[_shown(value) for value in row] for row in rows[:limit]], right=numbers))
         if len(rows) > limit:
             console(stderr=True).print(f"{limit:,} of {len(rows):,} rows; --limit shows more, --csv and --json give all")
+    for note in notes:
+        console(stderr=True).print(note, markup=False)
 
 
 def _shown(value: object) -> object:

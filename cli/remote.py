@@ -39,6 +39,11 @@ class RemoteLake:
         self._files.sizes.update((path, found[path]) for path in files)
         return [f"{SCHEME}://{path}" for path in files]
 
+    def staged_files(self, event_type: str, paths: list[str]) -> list[str]:
+        found = self._store.paths(f"{layout.PARTS}/{event_type}") if paths else {}
+        self._files.sizes.update((path, found[path]) for path in paths if path in found)
+        return [f"{SCHEME}://{path}" for path in paths]
+
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         connection.register_filesystem(self._files)
 

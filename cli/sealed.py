@@ -1,11 +1,14 @@
-"""The sealed hours of a lake, and a DuckDB with one view per event type over them. Open hours are never read."""
+"""The sealed hours of a lake, and a DuckDB with one view per event type over them.
+
+Open hours are read only by who gives them as `Opened`: then each row says in `_final` whether it stands in a sealed hour.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hourmark.errors import LakeUnavailable
 from hourmark.topics import is_event_type
@@ -29,9 +32,21 @@ class Lake(Protocol):
         """As DuckDB names them, oldest hour first."""
         ...
 
+    def staged_files(self, event_type: str, paths: list[str]) -> list[str]:
+        """Files of its open hours, given as paths in the lake, as DuckDB names them."""
+        ...
+
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the files readable."""
         ...
+
+
+class Opened(NamedTuple):
+    """Of one event type: files of sealed hours (`final`) and of open ones, as DuckDB names them. `notes`: what is to be known of these."""
+
+    final: list[str]
+    open: list[str]
+    notes: list[str]
 
 
 class LocalLake:
@@ -45,6 +60,9 @@ class LocalLake:
 
     def sealed_files(self, event_type: str) -> list[str]:
         return [str(file) for file in sealed_files(self._root, event_type)]
+
+    def staged_files(self, event_type: str, paths: list[str]) -> list[str]:
+        return [str(self._root / path) for path in paths]
 
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         """DuckDB reads a local disk as it is."""
@@ -73,8 +91,8 @@ def view_names(event_type: str) -> tuple[str, str]:
     return event_type.replace(".", "_"), event_type
 
 
-def connect(lake: Path | Lake, wanted: Iterable[str]) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB, times in UTC, with the views of these event types. A type without a sealed hour has none."""
+def connect(lake: Path | Lake, wanted: Iterable[str], opened: Mapping[str, Opened] | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB, times in UTC, with the views of these event types. A type without rows to read has none."""
     import duckdb
 
     lake = LocalLake(lake) if isinstance(lake, Path) else lake
@@ -82,15 +100,23 @@ def connect(lake: Path | Lake, wanted: Iterable[str]) -> duckdb.DuckDBPyConnecti
     connection.execute("SET TimeZone = 'UTC'")
     lake.attach(connection)
     for event_type in wanted:
-        files = lake.sealed_files(event_type)
-        if not files:
-            continue
-        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        for name in view_names(event_type):
-            connection.execute(
-                f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}], union_by_name=true, hive_partitioning=false)'
-            )
+        rows = _rows(lake.sealed_files(event_type)) if opened is None else _both(opened[event_type])
+        if rows:
+            for name in view_names(event_type):
+                connection.execute(f'CREATE VIEW "{name}" AS {rows}')
     return connection
+
+
+def _rows(files: list[str], more: str = "") -> str:
+    if not files:
+        return ""
+    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    return f"SELECT *{more} FROM read_parquet([{listed}], union_by_name=true, hive_partitioning=false)"
+
+
+def _both(found: Opened) -> str:
+    kinds = (_rows(found.final, ", true AS _final"), _rows(found.open, ", false AS _final"))
+    return " UNION ALL BY NAME ".join(rows for rows in kinds if rows)
 
 
 def mentioned(sql: str, known: Iterable[str]) -> list[str]:
@@ -99,13 +125,18 @@ def mentioned(sql: str, known: Iterable[str]) -> list[str]:
     return [t for t in known if any(name in words for name in view_names(t))]
 
 
-def ask(lake: Lake, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Column names and rows of one statement over the sealed hours. Raises WrongInput for SQL that does not work."""
+def ask(
+    lake: Lake, sql: str, known: list[str] | None = None, opened: Mapping[str, Opened] | None = None
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Column names and rows of one statement over the sealed hours. Raises WrongInput for SQL that does not work.
+
+    `known`: event types (default: those of the lake). `opened`: of each one that is mentioned, if open hours are wanted too.
+    """
     import duckdb
 
-    known = lake.event_types()
+    known = lake.event_types() if known is None else known
     try:
-        with connect(lake, mentioned(sql, known)) as connection:
+        with connect(lake, mentioned(sql, known), opened) as connection:
             if not connection.extract_statements(sql):
                 raise WrongInput("there is no statement in this", remedy="hourmark query 'SELECT count(*) FROM flight_departed'")
             cursor = connection.execute(sql)
@@ -127,7 +158,8 @@ def _explained(exc: Exception, where: str, known: list[str]) -> WrongInput:
     name = missing.group(1).strip('"!')
     own = next((t for t in known if name in view_names(t)), None)
     if own is not None:
-        return WrongInput(f"{own} has no sealed hour yet", where=where, remedy=f"`hourmark hours {own}` shows how far it is")
+        remedy = f"`hourmark query --open` shows what has come already, `hourmark hours {own}` how far it is"
+        return WrongInput(f"{own} has no sealed hour yet", where=where, remedy=remedy)
     names = [view for t in known for view in view_names(t)]
     views = ", ".join(view_names(t)[0] for t in known) or "none yet"
     return WrongInput(f"no event type called {name}{did_you_mean(name, names)}", where=where, remedy=f"there are: {views}")

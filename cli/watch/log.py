@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
@@ -40,9 +40,9 @@ class Log:
         self._admin = AdminClient(client_config(self._settings))
         self._groups: tuple[float, list[str]] = (float("-inf"), [])
 
-    def counts(self, topics: Iterable[str]) -> dict[str, int]:
+    def counts(self, topics: Iterable[str], timeout: float = 10.0) -> dict[str, int]:
         """Partitions of each of these topics that exists."""
-        return partition_counts(self._admin, topics)
+        return partition_counts(self._admin, topics, timeout)
 
     def event_types(self) -> dict[str, int]:
         """Every event type that has a raw topic → its partitions."""
@@ -93,22 +93,29 @@ class Log:
         """Give every record of these spans to `see`, in order within a partition, until its time is up (`deadline`, monotonic) or `see`
         says True. Returns how far each partition was read."""
         reached = {place: span.start for place, span in spans.items()}
+        for messages in self.polls(spans, deadline):
+            for message in messages:
+                reached[message.topic() or "", message.partition() or 0] = (message.offset() or 0) + 1
+                if see(message):
+                    return reached
+        return reached
+
+    def polls(self, spans: Mapping[Place, Span], deadline: float) -> Iterator[list[Message]]:
+        """The records of these spans, poll by poll, in order within a partition, until `deadline`."""
         left = {place: span.end for place, span in spans.items() if span.start < span.end}
         if not left:
-            return reached
+            return
         consumer, heard = self.consumer(), time.monotonic()
         try:
-            consumer.assign([TopicPartition(topic, number, reached[topic, number]) for topic, number in left])
+            consumer.assign([TopicPartition(topic, number, spans[topic, number].start) for topic, number in left])
             while left and time.monotonic() < deadline:
                 messages = consumer.consume(CONSUME, 0.2)
                 heard = time.monotonic() if messages else heard
                 if time.monotonic() - heard > PATIENCE_S:
                     raise BrokerUnavailable(f"nothing came of {len(left)} partitions for {PATIENCE_S:.0f} s")
-                if _look(consumer, messages, left, reached, see):
-                    return reached
+                yield _within(consumer, messages, left)
         finally:
             consumer.close()
-        return reached
 
     def _dedup_groups(self) -> list[str]:
         asked, known = self._groups
@@ -129,14 +136,9 @@ class Log:
             raise translate(exc, "asking for offsets") from exc
 
 
-def _look(
-    consumer: Consumer,
-    messages: list[Message],
-    left: dict[Place, int],
-    reached: dict[Place, int],
-    see: Callable[[Message], bool | None],
-) -> bool:
-    """One poll of a scan; True when `see` has seen enough."""
+def _within(consumer: Consumer, messages: list[Message], left: dict[Place, int]) -> list[Message]:
+    """Those below the ends of their spans; a partition that has come to its end is not read on."""
+    found: list[Message] = []
     for message in messages:
         error = message.error()
         if error is not None:
@@ -147,11 +149,9 @@ def _look(
         offset, end = message.offset() or 0, left.get(place)
         if end is None:
             continue
-        if offset < end and see(message):
-            reached[place] = offset + 1
-            return True
-        reached[place] = min(offset + 1, end)
+        if offset < end:
+            found.append(message)
         if offset + 1 >= end:
             del left[place]
             consumer.incremental_unassign([TopicPartition(*place)])
-    return False
+    return found

@@ -1,0 +1,52 @@
+"""What `hourmark query` asks: the sealed hours alone, with a word about open rows; or with `--open` those too, as far as they are known."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hourmark.errors import Unavailable
+
+from . import sealed
+from .addresses import Addresses
+from .hour_rows import sealed_of, store_of
+from .watch.log import Log
+from .watch.opened import Opener, waiting_rows
+
+Answer = tuple[list[str], list[tuple[Any, ...]], list[str]]
+
+
+def ask_sealed(at: Addresses, sql: str, *, hint: bool) -> Answer:
+    """Columns, rows, notes. With `hint` a note tells of open rows of the types that are mentioned, when Kafka is there to ask."""
+    lake = sealed_of(at)
+    columns, rows = sealed.ask(lake, sql)
+    notes: list[str] = []
+    if hint and at.kafka:
+        store, log = store_of(at), Log(at)
+        for event_type in sealed.mentioned(sql, lake.event_types()):
+            waiting = waiting_rows(store, log, event_type)
+            if waiting:
+                notes.append(f"about {waiting:,} rows of open hours of {event_type} are not in this; --open shows them")
+    return columns, rows, notes
+
+
+def ask(at: Addresses, sql: str) -> Answer:
+    """The same with the rows of open hours, which are marked by `_final` being false."""
+    store, lake = store_of(at), sealed_of(at)
+    log = Log(at) if at.kafka else None
+    known = set(lake.event_types())
+    if log is not None:
+        try:
+            known |= log.event_types().keys()
+        except Unavailable:
+            log = None
+    names = sealed.mentioned(sql, sorted(known))
+    with tempfile.TemporaryDirectory(prefix="hourmark-open-") as folder:
+        opener = Opener(store, lake, log, at.registry, Path(folder))
+        opened = {name: opener.open(name) for name in names}
+        columns, rows = sealed.ask(lake, sql, sorted(known), opened)
+    notes = [note for found in opened.values() for note in found.notes]
+    if any(found.open for found in opened.values()):
+        notes.append("rows with _final = false are of open hours: not final")
+    return columns, rows, notes
