@@ -11,8 +11,9 @@ from hourmark.errors import PlatformError
 
 from ..catalogue import Overtaken
 from ..failures import WrongInput
+from .delta import Step
 from .folder import replaced_by
-from .plan import Item
+from .plan import REMOVED, Item
 
 if TYPE_CHECKING:
     from ..catalogue import Catalogue
@@ -79,7 +80,7 @@ def waves(items: list[Item]) -> list[list[Item]]:
 
 def _declare(catalogue: Catalogue, item: Item, wait_s: float, message: str) -> dict[str, Any]:
     try:
-        return catalogue.replace(item.event, item.document, item.revision, wait_s, message)
+        return catalogue.replace(item.event, item.document, item.revision, wait_s, message or ("" if item.file else REMOVED))
     except Overtaken as exc:
         raise Overtaken(_who(catalogue, item, exc), remedy="plan again, and look at what they did") from exc
 
@@ -104,5 +105,5 @@ def require_message(items: list[Item], message: str) -> None:
         raise WrongInput(f"{', '.join(lifted)}: to lift a block needs a reason", remedy='say why with -m "…"')
 
 
-def _unblocks(step: Any) -> bool:
-    return step.what in ("lifecycle", "lifecycle.state") and step.old == "blocked"
+def _unblocks(step: Step) -> bool:
+    return step.what == "lifecycle.state" and step.old == "blocked"

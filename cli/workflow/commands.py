@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command()(check)
     app.command()(plan)
     app.command()(apply)
+    app.command()(diff)
 
 
 def check(
@@ -100,6 +101,34 @@ def apply(  # noqa: PLR0913  each option of a command is a parameter
     if not as_json:
         _print_plan(found)
     applying.run(found, registry_at(server), applying.Wishes(wait_s, yes, message, as_json))
+
+
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="FILE, REF:FILE in git, TYPE or TYPE@REVISION at the registry.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The same.")],
+    server: Server = "",
+    as_json: Json = False,
+) -> None:
+    """What differs between two declarations, and may the second follow the first?"""
+    from ..failures import ANSWER_IS_NO
+    from ..output import console, escaped, print_json
+    from .diff import compare
+    from .folder import Finding
+    from .plan_text import steps
+    from .render import said
+
+    found = compare(old, new, lambda: registry_at(server))
+    if as_json:
+        print_json(found.as_json())
+    else:
+        lines = [f"[bold]{escaped(found.old.label)}[/] → [bold]{escaped(found.new.label)}[/]", *steps(found.steps)]
+        for problem in found.problems:
+            lines += ["", *said(Finding("error", found.new.label, 0, "", problem))]
+        verdict = "they say the same" if not found.steps else "no: the second may not follow the first" if found.problems else "compatible"
+        for line in [*lines, "", verdict]:
+            console().print(line, soft_wrap=True)
+    if found.problems:
+        raise typer.Exit(ANSWER_IS_NO)
 
 
 def _planned(folder: Path, server: str, prune_owner: str = "") -> Plan:

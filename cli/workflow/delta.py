@@ -31,7 +31,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Step]:
     steps = list(_fields(before["schema"], after["schema"]))
     for name in {**before, **after}:
         if name != "schema":
-            steps += _said(name, before.get(name, _MISSING), after.get(name, _MISSING))
+            steps += _said(name, _spelt_out(name, before), _spelt_out(name, after))
     if not steps and before != after:
         steps.append(Step("changed", "schema", "the same fields", "in another form"))
     return steps
@@ -104,6 +104,11 @@ def _inside(node: Any, path: str) -> Iterator[tuple[str, dict[str, str]]]:
             yield from _inside(node.get("values"), f"{path}{{}}")
         elif node.get("type") == "record":
             yield from _walk(node, f"{path}.")
+
+
+def _spelt_out(name: str, document: Mapping[str, Any]) -> Any:
+    said = document.get(name, _MISSING)
+    return {"state": said} if name == "lifecycle" and isinstance(said, str) else said
 
 
 def _said(name: str, old: Any, new: Any) -> Iterator[Step]:

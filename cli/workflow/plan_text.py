@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ..output import escaped
-from .delta import fields
+from .delta import Step, fields
 from .plan import Item, Plan
 from .render import said
 
@@ -61,14 +61,19 @@ def _item(found: Plan, item: Item) -> Iterator[str]:
         yield f"    [dim]{escaped(facts)}[/]"
         for path, field in fields(document["schema"]).items():
             yield f"    [green]+[/] {escaped(f'{path}: ' + field['type'])}"
-    for step in item.steps:
-        style, sign = _KINDS[step.kind]
-        yield f"    [{style}]{sign}[/] {escaped(str(step))}"
+    yield from steps(item.steps)
     now, then = item.partitions
     if 0 < now < then:
         moved = "; from then on keys go to other partitions" if item.document.get("key") else ""
         yield f"    [yellow]~[/] {escaped(f'topics: {now} → {then} partitions{moved}')}"
     yield from _read_by(found, item)
+
+
+def steps(found: Iterable[Step]) -> Iterator[str]:
+    """A line for each difference."""
+    for step in found:
+        style, sign = _KINDS[step.kind]
+        yield f"    [{style}]{sign}[/] {escaped(str(step))}"
 
 
 def _read_by(found: Plan, item: Item) -> Iterator[str]:

@@ -16,6 +16,7 @@ from .git import NoGit, Repository
 
 _SIGNS: Final = {"identical": "=", "created": "+", "changed": "~", "refused": "!"}
 _STYLES: Final = {"identical": "dim", "created": "green", "changed": "yellow", "refused": "bold red"}
+_DIRECTIONS: Final = {"backward": "new readers, old events", "forward": "old readers, new events", "both": "both ways"}
 _WORDS: Final[dict[State, str]] = {"created": "new", "changed": "changed", "identical": "as they were", "refused": "refused"}
 
 
@@ -35,15 +36,17 @@ def terminal(report: Report) -> Iterator[str]:
 
 
 def said(finding: Finding) -> Iterator[str]:
-    """One problem in a few lines with rich markup."""
+    """One problem in a few lines with rich markup; line 0 is not shown."""
     problem = finding.problem
     style = "bold red" if finding.severity == "error" else "bold yellow"
-    where = f"{finding.file}:{finding.line}"
+    where = f"{finding.file}:{finding.line}" if finding.line else finding.file
     yield f"[{style}]{finding.severity}[/] {escaped(where)} [dim]{escaped(problem.path)} {escaped(problem.rule)}[/]"
     yield f"  {escaped(problem.message)}"
     if problem.against:
+        version = f"version {problem.against}" if problem.against.isdigit() else problem.against
+        ways = f" ({_DIRECTIONS[problem.direction]})" if problem.direction in _DIRECTIONS else ""
         change = f": {_short(problem.old)} → {_short(problem.new)}" if problem.old is not None or problem.new is not None else ""
-        yield f"  [dim]{escaped(f'against {problem.against} ({problem.direction or chr(45)}){change}')}[/]"
+        yield f"  [dim]{escaped(f'against {version}{ways}{change}')}[/]"
     yield f"  to do: {escaped(problem.fix)}"
 
 
