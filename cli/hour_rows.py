@@ -12,6 +12,7 @@ from hourmark.errors import SettingsError, Unavailable
 from hourmark.hours import label, parse_folder
 from sinks.blocking import Block, Flow, Situation, blocks
 from sinks.lake import masked, open_store
+from sinks.line import Line
 from sinks.object_store import ObjectStore
 from sinks.store import Store
 from sinks.watermarks import Delays, delays, line_of, types, watermark
@@ -137,10 +138,10 @@ def sealed_of(at: Addresses) -> Lake:
     return LocalLake(at.lake_path)
 
 
-def require_type(store: Store, at: Addresses, event_type: str) -> None:
-    """Raises WrongInput when the lake has nothing of this event type."""
+def require_type(store: Store, at: Addresses, event_type: str, around: Surroundings = NOTHING) -> None:
+    """Raises WrongInput when neither the lake nor Kafka has anything of this event type."""
     known = types(store)
-    if event_type not in known:
+    if event_type not in known and not around.partitions(event_type):
         raise WrongInput(
             f"the lake has no hour of {event_type}{did_you_mean(event_type, known)}",
             where=at.lake,
@@ -149,14 +150,14 @@ def require_type(store: Store, at: Addresses, event_type: str) -> None:
 
 
 def of_type(at: Addresses, event_type: str, last: int, around: Surroundings = NOTHING) -> list[HourRow]:
-    """The newest `last` sealed hours and as many open ones, oldest first. Raises WrongInput when the lake does not know the type."""
+    """The newest `last` sealed hours and as many open ones, oldest first. Raises WrongInput for a type that nobody knows."""
     store = store_of(at)
-    require_type(store, at, event_type)
+    require_type(store, at, event_type, around)
     found = known_hours(store, event_type, last)
     rows = {r.hour: HourRow(r.label, r.state, r.rows, r.duplicates, r.skewed, r.seal_delay, r.complete, r.forced) for r in found}
-    for hour in open_hours(store, at, event_type)[-max(last, 1) :]:
-        rows.setdefault(hour, HourRow(label(hour), "open", 0))
     line = line_of(store, event_type, around.partitions(event_type))
+    for hour in open_hours(store, at, event_type, _first_hour(at, line))[-max(last, 1) :]:
+        rows.setdefault(hour, HourRow(label(hour), "open", 0))
     now = around.situation(event_type, newest_ended(at))
     unsealed = [hour for hour, row in sorted(rows.items()) if row.state == "open"]
     for hour in unsealed[:AHEAD]:
@@ -181,11 +182,29 @@ def newest_ended(at: Addresses) -> int:
     return at.hours.of(int((time.time() - at.hours.margin_s) * 1000)) - 1
 
 
-def open_hours(store: Store, at: Addresses, event_type: str) -> range:
-    """Hours after the newest sealed one that have begun; only the present one when none is sealed."""
+def open_hours(store: Store, at: Addresses, event_type: str, first: int | None = None) -> range:
+    """Hours after the newest sealed one that have begun; when none is sealed, those from `first` on, or only the present one."""
     current = at.hours.of(int(time.time() * 1000))
     newest = watermark(store, event_type)
-    return range((current if newest is None else newest + 1), current + 1)
+    begin = newest + 1 if newest is not None else current if first is None else min(first, current)
+    return range(begin, current + 1)
+
+
+def _first_hour(at: Addresses, line: Line) -> int | None:
+    """Where a type begins that has no sealed hour yet: by the lake, else by the first record of its raw log. None: nobody says."""
+    if line.sealed is not None:
+        return None
+    floors = [book.floor for book in line.in_order() if book.floor is not None]
+    if floors:
+        return min(floors)
+    if not at.kafka:
+        return None
+    from .watch.log import first_hour
+
+    try:
+        return first_hour(at, line.event_type)
+    except Unavailable:
+        return None
 
 
 def hour_of(folder: Path) -> int:

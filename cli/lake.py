@@ -32,8 +32,8 @@ def hours(
         _all_types(as_json)
         return
     store = hour_rows.store_of(at)
-    hour_rows.require_type(store, at, event_type)
     around = hour_rows.surroundings(at, [event_type])
+    hour_rows.require_type(store, at, event_type, around)
     rows = hour_rows.of_type(at, event_type, last, around)
     short = hour_rows.progress(store, at, event_type, around)
     if as_json:

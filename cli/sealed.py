@@ -162,4 +162,8 @@ def _explained(exc: Exception, where: str, known: list[str]) -> WrongInput:
         return WrongInput(f"{own} has no sealed hour yet", where=where, remedy=remedy)
     names = [view for t in known for view in view_names(t)]
     views = ", ".join(view_names(t)[0] for t in known) or "none yet"
-    return WrongInput(f"no event type called {name}{did_you_mean(name, names)}", where=where, remedy=f"there are: {views}")
+    return WrongInput(
+        f"no event type called {name}{did_you_mean(name, names)}",
+        where=where,
+        remedy=f"there are: {views}; `--open` knows types without a sealed hour too",
+    )

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaExcepti
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from hourmark.errors import BrokerUnavailable
+from hourmark.event import read_raw_barrier
 from hourmark.kafka import client_config, partition_counts, tail_config, translate
 from hourmark.topics import is_event_type, raw_topic
 
@@ -20,6 +21,7 @@ Place = tuple[str, int]
 CONSUME: Final = 10_000
 GROUPS_FRESH_S: Final = 30.0
 PATIENCE_S: Final = 15.0
+FIRST_S: Final = 5.0
 _latest: Any = OffsetSpec.latest
 _earliest: Any = OffsetSpec.earliest
 _for_timestamp: Any = OffsetSpec.for_timestamp
@@ -134,6 +136,22 @@ class Log:
             return {(place.topic, place.partition): future.result().offset for place, future in answers.items()}
         except KafkaException as exc:
             raise translate(exc, "asking for offsets") from exc
+
+
+def first_hour(at: Addresses, event_type: str) -> int | None:
+    """The hour after the one that the first barrier of a raw topic closes, or of its oldest record where that barrier has gone."""
+    log, place, found = Log(at), (raw_topic(event_type), 0), list[int]()
+
+    def see(message: Message) -> bool:
+        headers: Any = message.headers()
+        barrier = read_raw_barrier(headers) if message.value() is None else None
+        found.append(at.hours.of(message.timestamp()[1]) if barrier is None else barrier.hour + 1)
+        return True
+
+    begin = log.begins([place])[place]
+    if begin < log.ends([place])[place]:
+        log.scan({place: Span(begin, begin + 1)}, time.monotonic() + FIRST_S, see)
+    return found[0] if found else None
 
 
 def _within(consumer: Consumer, messages: list[Message], left: dict[Place, int]) -> list[Message]:

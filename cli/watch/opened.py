@@ -81,7 +81,7 @@ class Opener:
         try:
             if partitions:
                 parts += self._tail(event_type, stands, notes)
-            files = self._conformed(event_type, stands.line, parts)
+            files = self._conformed(event_type, stands.line, parts) if parts or stands.final else self._nothing(event_type)
         except RegistryUnavailable as exc:
             return Opened(stands.final, [], [*notes, f"{event_type}: open rows are left out: {exc.message}"])
         return Opened(stands.final, files, notes)
@@ -217,6 +217,17 @@ class Opener:
         named = self._lake.staged_files(event_type, [part.path for part in plain if part.staged])
         named += [part.path for part in plain if not part.staged]
         return named + [self._rewritten(part, hour) for part in parts if part not in plain]
+
+    def _nothing(self, event_type: str) -> list[str]:
+        """A type without any row yet: a file of none, so that it can be asked for all the same."""
+        declared = self._declared(event_type)
+        shape = self.shape(declared, event_type) if declared else None
+        if shape is None:
+            return []
+        path = self.new_file()
+        with pq.ParquetWriter(path, HourSchema([shape]).schema) as out:
+            out.write_table(out.schema.empty_table())
+        return [str(path)]
 
     def _rewritten(self, part: Part, hour: HourSchema) -> str:
         """A part of an older schema, or of late rows, in the hour's own."""
