@@ -224,9 +224,9 @@ class Opener:
         shape = self.shape(declared, event_type) if declared else None
         if shape is None:
             return []
-        path = self.new_file()
-        with pq.ParquetWriter(path, HourSchema([shape]).schema) as out:
-            out.write_table(out.schema.empty_table())
+        path, schema = self.new_file(), HourSchema([shape]).schema
+        with pq.ParquetWriter(path, schema) as out:
+            out.write_table(schema.empty_table())
         return [str(path)]
 
     def _rewritten(self, part: Part, hour: HourSchema) -> str:
