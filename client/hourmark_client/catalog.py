@@ -1,4 +1,4 @@
-"""What the registry says about event types: asked in a thread of its own, kept while the registry is away, refreshed every ten seconds.
+"""What the registry says about event types: asked in a thread of its own, kept while the registry is away, refreshed every few seconds.
 
 A type that the registry does not know is asked again and again for a grace time (it may be declared just now) before it counts as absent.
 """
@@ -15,21 +15,29 @@ import msgspec
 import urllib3
 
 from .avro import WireEncoder
+from .deprecated import Deprecations
 from .errors import ClientError, RegistryProblem
 from .loud import Episode
 from .retry import Backoff
 from .transport import SDK_NAME
 from .verdicts import Outcome, rejected
 
-REFRESH_S: Final = 10.0
+REFRESH_S: Final = 3.0  # a block is meant to be felt within seconds; what has not changed costs a 304
 DOUBT_S: Final = 1.0
 GRACE_S: Final = 30.0
+
+
+class _Lifecycle(msgspec.Struct):
+    state: str = "active"
+    reason: str = ""
+    until: str = ""
+    replaced_by: str = ""
 
 
 class _Declaration(msgspec.Struct):
     key: str | None = None
     sdks: tuple[str, ...] = ("*",)
-    lifecycle: str = "active"
+    lifecycle: str | _Lifecycle = "active"
 
 
 class Declared(msgspec.Struct):
@@ -110,6 +118,7 @@ class Catalog:
         self._trouble = Episode(f"no declarations from {registry.url}")
         self.known: dict[str, Route] = {}
         self._doubted: dict[str, Route] = {}
+        self._deprecations = Deprecations()
         self.forget()
 
     def forget(self) -> None:
@@ -120,6 +129,7 @@ class Catalog:
         self._absent: set[str] = set()
         self._stopped = False
         self._trouble.forget()
+        self._deprecations.forget()
         self._registry.forget()
 
     def ask(self, event_type: str) -> None:
@@ -220,15 +230,26 @@ class Catalog:
 
     def _route(self, declared: Declared, etag: str | None) -> Route:
         said = declared.declaration
-        if said.lifecycle == "draft":
+        life = said.lifecycle if isinstance(said.lifecycle, _Lifecycle) else _Lifecycle(said.lifecycle)
+        if life.state == "draft":
             raise RegistryProblem(f"{declared.event} is a draft", 404)
         refuse = None
-        if said.lifecycle == "blocked":
-            refuse = rejected("blocked_event_type", f"{declared.event} is blocked")
+        if life.state == "blocked":
+            refuse = rejected("blocked_event_type", _why_blocked(declared.event, life))
         elif "*" not in said.sdks and SDK_NAME not in said.sdks:
-            refuse = rejected("sdk_not_bound", f"{SDK_NAME} may not send {declared.event}")
+            refuse = rejected(
+                "sdk_not_bound", f"the SDK {SDK_NAME!r} may not send {declared.event}; bound are {', '.join(said.sdks)}"[:300]
+            )
+        if life.state == "deprecated":
+            self._deprecations.tell(declared.event, life.until, life.replaced_by)
         try:
             encoder = WireEncoder(declared.wire_schema, declared.schema_id, said.key)
         except (KeyError, TypeError, ValueError, fastavro.schema.SchemaParseException) as exc:
             raise RegistryProblem(f"the wire schema of {declared.event} cannot be used: {exc!r}") from exc
         return Route(encoder, f"raw.{declared.event}", max(1, declared.partitions), refuse, declared.revision, etag, time.monotonic())
+
+
+def _why_blocked(event: str, life: _Lifecycle) -> str:
+    """In the receiver's words."""
+    instead = f"; send {life.replaced_by} instead" if life.replaced_by else ""
+    return f"{event} is blocked by its owner{': ' if life.reason else ''}{life.reason}{instead}"

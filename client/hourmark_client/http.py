@@ -18,6 +18,7 @@ import urllib3
 
 from .answers import Answer, Settle, Split, Wait, decide
 from .buffer import BatchLimits, Buffer
+from .deprecated import HEADER, Deprecations
 from .encode import rfc3339
 from .errors import ClientError
 from .loud import Episode, log
@@ -88,11 +89,13 @@ class HttpTransport:
         self._encoding = {"Content-Encoding": encoding} if encoding else {}
         self._trouble = Episode(f"cannot deliver to {self._url}")
         self._encoder = msgspec.json.Encoder()
+        self._deprecations = Deprecations()
         self.forget()
 
     def forget(self) -> None:
         self._threads: list[threading.Thread] = []
         self._trouble.forget()
+        self._deprecations.forget()
         options = self._options
         self._pool = urllib3.PoolManager(
             maxsize=options.threads,
@@ -184,6 +187,8 @@ class HttpTransport:
                 "POST", self._url, body=self._compress(body), headers=self._headers | self._encoding, redirect=False, retries=False
             )
             answer = Answer(response.status, response.data, response.headers.get("Retry-After"))
+            if HEADER in response.headers:
+                self._deprecations.heard(response.headers[HEADER])
         except (urllib3.exceptions.HTTPError, OSError) as exc:
             return Wait(None, f"{type(exc).__name__}: {exc}")
         return decide(part, answer)

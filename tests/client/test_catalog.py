@@ -95,8 +95,27 @@ def test_changes_arrive_and_no_change_costs_a_304(start: Start) -> None:
     refuse = catalog.known["a.thing"].refuse
     assert refuse is not None
     assert refuse.code == "blocked_event_type"
+    said = {"state": "blocked", "reason": "a flood", "replaced_by": "a.calm_thing"}
+    registry.declare("a.thing", 7, wire_schema("a.thing", FIELDS), lifecycle=said)
+    until(lambda: (route := catalog.known["a.thing"]).refuse is not None and "flood" in str(route.refuse.detail))
+    refuse = catalog.known["a.thing"].refuse
+    assert refuse is not None
+    assert refuse.detail == "a.thing is blocked by its owner: a flood; send a.calm_thing instead"
     registry.declare("a.thing", 7, wire_schema("a.thing", FIELDS), sdks=["hourmark-java"])
     until(lambda: (route := catalog.known["a.thing"]).refuse is not None and route.refuse.code == "sdk_not_bound")
+
+
+def test_a_deprecated_type_is_sent_and_said_once(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    catalog, registry = start()
+    said = {"state": "deprecated", "until": "2027-03-01", "replaced_by": "a.calm_thing"}
+    registry.declare("a.thing", 7, wire_schema("a.thing", FIELDS), lifecycle=said)
+    catalog.ask("a.thing")
+    until(lambda: "a.thing" in catalog.known)
+    registry.declare("a.thing", 7, wire_schema("a.thing", FIELDS), lifecycle=said, description="again")
+    until(lambda: catalog.known["a.thing"].revision == 2)
+    assert catalog.known["a.thing"].refuse is None
+    told = [record.getMessage() for record in caplog.records if "deprecated" in record.getMessage()]
+    assert told == ["a.thing is deprecated, and may be gone from 2027-03-01 on; send a.calm_thing instead"]
 
 
 def test_a_doubted_route_is_asked_for_once_a_second(start: Start) -> None:

@@ -159,6 +159,22 @@ def test_rejections_that_nobody_listens_to_are_logged(caplog: pytest.LogCaptureF
     assert any("unknown_key" in record.getMessage() for record in caplog.records)
 
 
+def test_a_deprecated_type_is_said_once(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    def deprecated(body: Body) -> Reply:
+        code, _, answer = stored(body) or (0, {}, b"")
+        return code, {"Hourmark-Deprecated": f"{TYPE};until=2027-03-01;replaced_by=player.song_played_v2, player.other"}, answer
+
+    client, _, told = start(then=deprecated)
+    for _ in range(3):
+        client.send(TYPE, {"x": 1})
+        assert client.flush(20)
+    assert [verdict.verdict for verdict in told] == ["stored"] * 3
+    assert [record.getMessage() for record in caplog.records if "deprecated" in record.getMessage()] == [
+        f"{TYPE} is deprecated, and may be gone from 2027-03-01 on; send player.song_played_v2 instead",
+        "player.other is deprecated",
+    ]
+
+
 def test_a_413_splits_until_it_fits_and_names_the_one_that_never_will(start: Start) -> None:
     def at_most_two(body: Body) -> Reply:
         large = len(body["events"]) > 2 or any(event["payload"]["n"] == 5 for event in body["events"])
