@@ -96,7 +96,8 @@ class KafkaParkedLog:
                 group_id=PARKED_GROUP,
                 auto_offset_reset="earliest",  # what is gone has expired
                 partition_assignment_strategy="cooperative-sticky",
-                session_timeout_ms=10_000,
+                session_timeout_ms=6_000,
+                heartbeat_interval_ms=1_000,
                 queued_max_messages_kbytes=_QUEUE_KB,
                 fetch_wait_max_ms=500,
             )

@@ -289,3 +289,28 @@ async def test_what_has_expired_is_counted(stand: Stand, monkeypatch: pytest.Mon
             stand.declare()
             await stand.until(lambda: len(stand.ids()) == 2)
     assert [line["events"] for line in lines if "deleted unreplayed" in line["event"]] == [3]
+
+
+@pytest.mark.parametrize("step", ["replay.produced", "replay.acknowledged", "replay.recorded"])
+async def test_a_death_at_any_step_repeats_little_and_loses_nothing(stand: Stand, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    events = [event(type=NEW) for _ in range(8)] + [event(type=NEW, payload={}), event(type=NEW)]
+    await stand.park(*events)
+    stand.declare(partitions=1)
+    passed = 0
+
+    def crashpoint(name: str) -> None:
+        nonlocal passed
+        passed += name == step
+        if name == step and passed == 2:
+            raise asyncio.CancelledError  # nothing more of this replay happens
+
+    monkeypatch.setattr("receiver.replay.crashpoint", crashpoint)
+    async with stand.replaying() as replay:
+        await stand.until(lambda: replay._task is not None and replay._task.done())
+    stand.log.frontiers.clear()
+    stand.log.epoch += 1
+    async with stand.replaying():
+        await stand.until(lambda: events[-1]["id"] in stand.ids() and len(stand.topic(REJECTED)) == 1)
+    good = [one["id"] for one in (*events[:8], events[9])]
+    assert list(dict.fromkeys(stand.ids())) == good
+    assert len(stand.ids()) <= len(good) + 3
