@@ -21,7 +21,7 @@ def read(text: str, references: Sequence[str] = ()) -> Parsed:
         return parse(text, references)
     except Refused as exc:
         told = "; ".join(f"{problem.path or '/'}: {problem.message}" for problem in exc.problems[:5])
-        raise errors.invalid_schema(f"Invalid AVRO schema: {told:.2000}") from None
+        raise errors.invalid_schema(f"Invalid schema, details: {told:.2000}") from None
 
 
 def one_text(parsed: Parsed) -> str:

@@ -1,4 +1,4 @@
-"""May a schema follow the versions that a subject has? Avro by the library that judges events too; other kinds are not judged, and that is said."""
+"""May a schema follow the versions that a subject has? Avro as the library for events says; others are not judged, and that is said."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def _judged(level: str, schema: Schema, older: Sequence[Version], read: Read) ->
     if not found:
         return []
     against = next(version for version in considered if version.version == found[0].version)
-    told = [one.confluent() for one in found if one.version == against.version]
-    return [*told, f"{{oldSchemaVersion: {against.version}}}", f"{{oldSchema: '{against.text:.2000}'}}"]
+    reasons = [one.confluent() for one in found if one.version == against.version]
+    return [*reasons, f"{{oldSchemaVersion: {against.version}}}", f"{{oldSchema: '{against.text:.2000}'}}"]
 
 
 def _reserved_fields(schema: Schema, metadata: dict[str, Any] | None, before: dict[str, Any] | None) -> list[str]:

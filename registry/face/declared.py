@@ -75,7 +75,8 @@ class DeclaredSubjects:
                 return _Planned(version.id)
         self._door.check_new(asked.caller, asked.subject)
         current = self._store.event(event)
-        assert current is not None and schema.avro is not None
+        assert current is not None  # it has versions
+        assert schema.avro is not None  # it is Avro
         payload = payload_of(event, schema.avro, current.document["schema"])
         return _Planned(None, current, {**current.document, "schema": payload})
 

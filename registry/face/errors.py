@@ -28,7 +28,7 @@ def no_schema(schema_id: object = None) -> FaceError:
 
 
 def subject_deleted(subject: str) -> FaceError:
-    return FaceError(404, 40404, f"Subject '{subject}' was soft deleted. Set permanent=true to delete permanently")
+    return FaceError(404, 40404, f"Subject '{subject}' was soft deleted.Set permanent=true to delete permanently")
 
 
 def subject_not_deleted(subject: str) -> FaceError:
@@ -36,7 +36,7 @@ def subject_not_deleted(subject: str) -> FaceError:
 
 
 def version_deleted(subject: str, version: int) -> FaceError:
-    return FaceError(404, 40406, f"Subject '{subject}' Version {version} was soft deleted. Set permanent=true to delete permanently")
+    return FaceError(404, 40406, f"Subject '{subject}' Version {version} was soft deleted.Set permanent=true to delete permanently")
 
 
 def version_not_deleted(subject: str, version: int) -> FaceError:
@@ -79,13 +79,16 @@ def not_permitted(message: str) -> FaceError:
 
 
 def referenced(subject: str, version: int) -> FaceError:
-    return FaceError(
-        422, 42206, f"One or more references exist to the schema {{magic=1,keytype=SCHEMA,subject={subject},version={version}}}."
-    )
+    told = f"One or more references exist to the schema {{magic=1,keytype=SCHEMA,subject={subject},version={version}}}"
+    return FaceError(422, 42206, f"{told}: it is referenced by other schemas")
 
 
 def invalid_subject(subject: str, why: str) -> FaceError:
     return FaceError(422, 42208, f"The specified subject '{subject:.100}' is not a valid subject: {why}")
+
+
+def invalid_rules(message: str) -> FaceError:
+    return FaceError(422, 42210, message)
 
 
 def malformed(message: str) -> FaceError:

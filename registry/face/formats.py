@@ -69,11 +69,11 @@ def _json(text: str) -> Any:
         node = json.loads(text)
         depth = _depth(text)
     except (ValueError, RecursionError) as exc:
-        raise errors.invalid_schema(f"Invalid JSON schema: {' '.join(str(exc).split()):.300}") from None
+        raise errors.invalid_schema(f"Invalid schema, details: {' '.join(str(exc).split()):.300}") from None
     if depth > MAX_DEPTH:
-        raise errors.invalid_schema(f"Invalid JSON schema: nested deeper than {MAX_DEPTH}")
+        raise errors.invalid_schema(f"Invalid schema, details: nested deeper than {MAX_DEPTH}")
     if not isinstance(node, dict | bool):
-        raise errors.invalid_schema("Invalid JSON schema: a schema is an object, true or false")
+        raise errors.invalid_schema("Invalid schema, details: a schema is an object, true or false")
     return node
 
 
@@ -94,6 +94,6 @@ def _check_json_schema(node: Any) -> None:
         kind.check_schema(node)
     except SchemaError as exc:
         where = "".join(f"/{step}" for step in exc.absolute_path) or "/"
-        raise errors.invalid_schema(f"Invalid JSON schema: {where}: {exc.message:.500}") from None
+        raise errors.invalid_schema(f"Invalid schema, details: {where}: {exc.message:.500}") from None
     except RecursionError:
-        raise errors.invalid_schema("Invalid JSON schema: nested too deep") from None
+        raise errors.invalid_schema("Invalid schema, details: nested too deep") from None

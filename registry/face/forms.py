@@ -10,24 +10,11 @@ from . import errors
 
 KINDS: Final = ("JSON", "PROTOBUF", "AVRO")
 MAX_REFERENCES: Final = 1000
-_KNOWN: Final = frozenset(
-    [
-        "schema",
-        "schemaType",
-        "references",
-        "metadata",
-        "ruleSet",
-        "version",
-        "id",
-        "subject",
-        "guid",
-        "ts",
-        "deleted",
-        "schemaTagsToAdd",
-        "schemaTagsToRemove",
-        "propagateSchemaTags",
-    ]
-)
+_KNOWN: Final = frozenset({"schema", "schemaType", "references", "metadata", "ruleSet", "version", "id"})
+_RULE_KINDS: Final = ("CONDITION", "TRANSFORM")
+_RULE_MODES: Final = ("UPGRADE", "DOWNGRADE", "UPDOWN", "READ", "WRITE", "WRITEREAD")
+# what clients send along that the face has no use for
+_IDLE: Final = frozenset({"subject", "guid", "ts", "deleted", "schemaTagsToAdd", "schemaTagsToRemove", "propagateSchemaTags"})
 
 
 class Reference(NamedTuple):
@@ -73,7 +60,7 @@ def sent(body: object) -> Sent:
     if not isinstance(body, dict):
         raise errors.malformed("Malformed request: the body must be a JSON object with the schema's text in `schema`")
     for field in body:
-        if field not in _KNOWN:
+        if field not in _KNOWN and field not in _IDLE:
             raise errors.FaceError(422, 422, f"Unrecognized field: {field!s:.100}")
     text = body.get("schema")
     if text is not None and not isinstance(text, str):
@@ -110,27 +97,30 @@ def metadata_of(node: object, name: str) -> dict[str, Any] | None:
 
 
 def rules_of(node: object, name: str) -> dict[str, Any] | None:
-    """Lists of rules by phase, kept as sent. Raises FaceError (42201) when a rule has no name or is no rule."""
+    """Lists of rules by phase, kept as sent. Raises FaceError (42210) when a rule has no name or is no rule."""
     if node is None:
         return None
     found = node if isinstance(node, dict) else {"": None}
     lists = {part: value for part, value in found.items() if value is not None and part != "enableAt"}
     phases = ("migrationRules", "domainRules", "encodingRules")
     if any(part not in phases or not isinstance(value, list) for part, value in lists.items()) or "" in found:
-        raise errors.invalid_schema(f"`{name}` must hold lists of rules: migrationRules, domainRules, encodingRules")
+        raise errors.invalid_rules(f"`{name}` must hold lists of rules: migrationRules, domainRules, encodingRules")
     for part, rules in lists.items():
         names = [rule.get("name") if isinstance(rule, dict) else None for rule in rules]
         if not all(isinstance(found, str) and found for found in names):
-            raise errors.invalid_schema(f"every rule of `{name}.{part}` needs a name")
+            raise errors.invalid_rules(f"every rule of `{name}.{part}` needs a name")
+        if any(rule.get("kind", "CONDITION") not in _RULE_KINDS or rule.get("mode", "WRITE") not in _RULE_MODES for rule in rules):
+            raise errors.invalid_rules(f"a rule's kind is one of {', '.join(_RULE_KINDS)}, its mode one of {', '.join(_RULE_MODES)}")
         if len(set(names)) != len(names):
-            raise errors.invalid_schema(f"the names of the rules in `{name}.{part}` must differ")
+            raise errors.invalid_rules(f"the names of the rules in `{name}.{part}` must differ")
     return {part: value for part, value in found.items() if value is not None}
 
 
 def merged_metadata(below: Mapping[str, Any] | None, above: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """`above` wins key by key; sensitive names of both."""
     if below is None or above is None:
-        return dict(below if above is None else above) if (below is not None or above is not None) else None
+        kept = below if above is None else above
+        return None if kept is None else dict(kept)
     found: dict[str, Any] = {}
     for part in ("tags", "properties"):
         if part in below or part in above:
@@ -143,7 +133,8 @@ def merged_metadata(below: Mapping[str, Any] | None, above: Mapping[str, Any] | 
 def merged_rules(below: Mapping[str, Any] | None, above: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Rules of both; of two with one name that of `above`, at the place of the other."""
     if below is None or above is None:
-        return dict(below if above is None else above) if (below is not None or above is not None) else None
+        kept = below if above is None else above
+        return None if kept is None else dict(kept)
     found: dict[str, Any] = {}
     for part in ("migrationRules", "domainRules", "encodingRules"):
         if part in below or part in above:

@@ -56,7 +56,7 @@ def one_version(connection: Connection, subject: Subject, number: int, *, delete
     candidates = found if deleted else subjects.live(found)
     if not candidates:
         raise errors.no_subject(subject.shown)
-    for version in reversed(candidates):
+    for version in candidates[::-1]:
         if number in (LATEST, version.version):
             return version
     raise errors.no_version(number)

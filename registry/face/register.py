@@ -114,11 +114,11 @@ def look_up(connection: Connection, subject: Subject, sent: Sent, *, normalize: 
     schema = schema_of(scene, sent, normalize)
     if not candidates:
         raise errors.no_subject(subject.shown)
-    for version in reversed(candidates):
+    for version in candidates[::-1]:
         if fingerprint(version) == schema.fingerprint:
             return version
     whole = formats.resolved(schema)
-    for version in reversed(candidates):  # sent with everything that it refers to, registered with references
+    for version in candidates[::-1]:  # sent with everything that it refers to, registered with references
         if schema.avro is not None and version.references and version.kind == schema.kind and not sent.references:
             other = formats.read("AVRO", formats.resolved(reader(connection, subject.context)(version)))
             if other.fingerprint == formats.read("AVRO", whole).fingerprint:
@@ -144,7 +144,7 @@ def read_scene(connection: Connection, subject: Subject, sent: Sent) -> Scene:
 def schema_of(scene: Scene, sent: Sent, normalize: bool) -> formats.Schema:
     """The sent schema, read with what it refers to. Raises FaceError (42201)."""
     if not sent.text:
-        raise errors.invalid_schema("Empty schema: send its text in `schema`")
+        raise errors.invalid_schema("Empty schema")
     schema = formats.read(sent.kind, sent.text, scene.refs, scene.used)
     if normalize or scene.rules.normalize:
         return schema._replace(text=schema.normal)
@@ -190,7 +190,7 @@ def _known(
     scene: Scene, schema: formats.Schema, sent: Sent, metadata: dict[str, Any] | None, rules: dict[str, Any] | None
 ) -> Version | None:
     """The live version that a registration would only repeat."""
-    for version in reversed(subjects.live(scene.versions)):
+    for version in subjects.live(scene.versions)[::-1]:
         if version.fingerprint != schema.fingerprint or (sent.id and sent.id != version.id):
             continue
         if sent.id and sent.version and sent.version != version.version:

@@ -78,7 +78,7 @@ class Face:
         return answer(request, {"master_available": True}, headers={"Cache-Control": "no-store, no-cache, must-revalidate"})
 
     async def cluster(self, request: web.Request) -> web.StreamResponse:
-        return answer(request, {"id": "", "scope": {"path": [], "clusters": {"schema-registry-cluster": "hourmark"}}})
+        return answer(request, {"id": "hourmark", "scope": {"path": [], "clusters": {"schema-registry-cluster": "hourmark"}}})
 
     async def release(self, request: web.Request) -> web.StreamResponse:
         return answer(request, {"version": f"hourmark {hourmark.__version__}", "commitId": ""})
@@ -132,7 +132,8 @@ class Face:
 
     async def version(self, request: web.Request) -> web.StreamResponse:
         found, text, _ = await self._one(request)
-        return answer(request, _described(found._replace(text=text)))
+        more = {"deleted": found.deleted} if flag(request, "deleted") else {}
+        return answer(request, _described(found._replace(text=text)) | more)
 
     async def text(self, request: web.Request) -> web.StreamResponse:
         return answer(request, (await self._one(request))[1].encode())
@@ -157,7 +158,7 @@ class Face:
             found = found if deleted else subjects.live(found)
             if not found:
                 raise errors.no_subject(subject.shown)
-            for version in reversed(found):
+            for version in found[::-1]:
                 if wanted.items() <= ((version.metadata or {}).get("properties") or {}).items():
                     return version
             raise errors.no_schema()
@@ -304,8 +305,8 @@ def _place_of_settings(request: web.Request) -> Subject:
 
 def _id(request: web.Request) -> int:
     found = request.match_info["id"]
-    if not (found.isascii() and found.isdigit() and len(found) < 19):
-        raise errors.no_schema(f"{found:.80}")
+    if not (found.isascii() and found.isdigit() and len(found) < 11 and int(found) < 2**31):
+        raise errors.FaceError(404, 404, "HTTP 404 Not Found")
     return int(found)
 
 

@@ -51,16 +51,17 @@ def drop(connection: Connection, subject: Subject, kind: str) -> None:
 
 def chain(connection: Connection, subject: Subject, kind: str) -> list[Config]:
     """Everything that is set for a subject, nearest first."""
-    places = [subject, Subject(subject.context, ""), Subject(GLOBAL, "")]
-    found = [own(connection, place, kind) for place in dict.fromkeys(place.key() for place in places) for place in [Subject(*place)]]
+    places = dict.fromkeys([subject.key(), (subject.context, ""), (GLOBAL, "")])
+    found = [own(connection, Subject(*place), kind) for place in places]
     return [value for value in found if value is not None]
 
 
 def mode(connection: Connection, subject: Subject) -> str:
-    """The mode that holds. READONLY_OVERRIDE for everything beats what subjects and contexts say."""
-    overall = chain(connection, Subject(DEFAULT, ""), "mode")
-    if overall and overall[0]["mode"] == "READONLY_OVERRIDE":
-        return "READONLY_OVERRIDE"
+    """The mode that holds. READONLY_OVERRIDE of a context, or of the default one, beats what its subjects say."""
+    for context in dict.fromkeys((DEFAULT, subject.context)):
+        overall = chain(connection, Subject(context, ""), "mode")
+        if overall and overall[0]["mode"] == "READONLY_OVERRIDE":
+            return "READONLY_OVERRIDE"
     found = chain(connection, subject, "mode")
     return str(found[0]["mode"]) if found else READWRITE
 

@@ -115,8 +115,8 @@ def _accepted(request: web.Request) -> str:
             kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
             weight = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
             offers.append((-_weight(weight), number, kind))
-    for weight, _, kind in sorted(offers):
-        if weight == 0:
+    for disliked, _, kind in sorted(offers):
+        if not disliked:
             continue
         if kind in TYPES:
             return kind

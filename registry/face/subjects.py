@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import Connection, and_, func, select
 
 from . import catalogue_subjects as declared
 from .forms import Reference, Version, loaded
@@ -119,7 +119,7 @@ def _select(connection: Connection, *where: Any) -> list[Version]:
     return [_version(row) for row in connection.execute(query)]
 
 
-def _version(row: Row[Any]) -> Version:
+def _version(row: Any) -> Version:
     references = _references(row.refs)
     kept = (loaded(row.metadata), loaded(row.rule_set), bool(row.deleted))
     return Version(row.subject, row.version, row.schema_id, row.kind, row.text, row.fingerprint, references, *kept)
