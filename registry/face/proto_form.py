@@ -44,7 +44,7 @@ class _Complaints:
 
 def _parsed(text: str) -> ast.File:
     if len(text) > MAX_TEXT or text.count("{") > MAX_TEXT // 20 or _braces(text) > MAX_BRACES:
-        raise errors.invalid_schema(f"Invalid PROTOBUF schema: longer than {MAX_TEXT} characters, or nested too deep")
+        raise errors.invalid_schema(f"Invalid schema, details: longer than {MAX_TEXT} characters, or nested too deep")
     complaints = _Complaints()
 
     def listening(recognizer: Any) -> None:
@@ -54,11 +54,11 @@ def _parsed(text: str) -> ast.File:
     try:
         file = Parser(setup_lexer=listening, setup_parser=listening).parse(text)
     except Exception as exc:  # the library raises whatever its visitor stumbles over
-        raise errors.invalid_schema(f"Invalid PROTOBUF schema: {complaints.first or type(exc).__name__}") from None
+        raise errors.invalid_schema(f"Invalid schema, details: {complaints.first or type(exc).__name__}") from None
     if complaints.first:
-        raise errors.invalid_schema(f"Invalid PROTOBUF schema: {complaints.first}")
+        raise errors.invalid_schema(f"Invalid schema, details: {complaints.first}")
     if not any(isinstance(element, ast.Message | ast.Enum | ast.Service | ast.Extension) for element in file.file_elements):
-        raise errors.invalid_schema("Invalid PROTOBUF schema: it defines nothing")
+        raise errors.invalid_schema("Invalid schema, details: it defines nothing")
     return file
 
 
