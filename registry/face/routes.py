@@ -174,9 +174,7 @@ class Face:
             named = settings.resolve(connection, subject)
             return register.look_up(connection, named, sent, normalize=normalize, deleted=deleted)
 
-        found = await self._read(find)
-        kind = {} if found.kind == "AVRO" else {"schemaType": found.kind}
-        return answer(request, {**_place(found), **kind, "schema": found.text, **_extras(found)})
+        return answer(request, _described(await self._read(find)))
 
     async def register(self, request: web.Request) -> web.StreamResponse:
         subject, caller = _subject(request), await self._caller(request)
