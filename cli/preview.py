@@ -6,13 +6,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hourmark.errors import Unavailable
+from hourmark.errors import PlatformError, Unavailable
+from hourmark.schemas import EMPTY
+from sinks.catalogue import FixedCatalogue, Schemas
+from sinks.flush import Shapes
 
 from . import sealed
 from .addresses import Addresses
+from .catalogue import Catalogue
 from .hour_rows import sealed_of, store_of
 from .watch.log import Log
-from .watch.opened import Opener, waiting_rows
+from .watch.opened import Opener, Registered, waiting_rows
 
 Answer = tuple[list[str], list[tuple[Any, ...]], list[str]]
 
@@ -43,10 +47,22 @@ def ask(at: Addresses, sql: str) -> Answer:
             log = None
     names = sealed.mentioned(sql, sorted(known))
     with tempfile.TemporaryDirectory(prefix="hourmark-open-") as folder:
-        opener = Opener(store, lake, log, at.registry, Path(folder))
+        opener = Opener(store, lake, log, _registered(at), Path(folder))
         opened = {name: opener.open(name) for name in names}
         columns, rows = sealed.ask(lake, sql, sorted(known), opened)
     notes = [note for found in opened.values() for note in found.notes]
     if any(found.open for found in opened.values()):
         notes.append("rows with _final = false are of open hours: not final")
     return columns, rows, notes
+
+
+def _registered(at: Addresses) -> Registered:
+    """Schemas as the registry has them."""
+
+    def declared(event_type: str) -> int:
+        try:
+            return int(Catalogue(at.registry).get(event_type)["schema_id"])
+        except PlatformError:
+            return 0
+
+    return Registered(Shapes(Schemas(FixedCatalogue(EMPTY), at.registry, 0.0)), declared)

@@ -7,22 +7,20 @@ One moment of the commit chain decides: what its entries name comes from parts, 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from confluent_kafka import Message
 
 from hourmark.errors import LakeUnavailable, PlatformError, RegistryUnavailable, Unavailable
-from hourmark.schemas import EMPTY
 from hourmark.topics import Partition, clean_topic
 from sinks import layout
 from sinks.arrow import HourSchema, Shape
-from sinks.batches import UNFRAMED, HourlyBatches, PartitionBuffer
-from sinks.catalogue import FixedCatalogue, Schemas
-from sinks.columnar import ColumnarDecoder
+from sinks.batches import UNFRAMED, HourlyBatches
 from sinks.commits import CommitChain, Tip
 from sinks.flush import Shapes
 from sinks.intake import Intake
@@ -31,10 +29,10 @@ from sinks.parts import read_pieces
 from sinks.store import Store
 from sinks.watermarks import decided, line_of, sealed_hours
 
-from ..catalogue import Catalogue
 from ..sealed import Lake, Opened
 from .fate import hour_of
-from .log import Log, Span
+from .log import Place, Span
+from .spill import Part, Spill
 
 TAIL_BYTES: Final = 512 << 20  # of events that are read from Kafka at most, a type
 TAIL_S: Final = 60.0
@@ -42,13 +40,20 @@ HELD_BYTES: Final = 32 << 20
 TRIES: Final = 5
 
 
-class Part(NamedTuple):
-    """A file of rows of one writer schema. `late`: of an hour that was sealed by force without them; they will be flagged skewed."""
+class Reader(Protocol):
+    """What is needed of a Log."""
 
-    path: str
-    schema_id: int
-    late: bool
-    staged: bool = True  # in the lake, else a local file of ours
+    def counts(self, topics: Iterable[str], timeout: float = 10.0) -> dict[str, int]: ...
+    def begins(self, places: Iterable[Place]) -> dict[Place, int]: ...
+    def ends(self, places: Iterable[Place]) -> dict[Place, int]: ...
+    def polls(self, spans: Mapping[Place, Span], deadline: float) -> Iterator[list[Message]]: ...
+
+
+class Registered(NamedTuple):
+    """`declared`: schema id of a type's declaration, which its first hour has at least; 0 when nobody says it."""
+
+    shapes: Shapes
+    declared: Callable[[str], int]
 
 
 class _Moved(Exception):
@@ -65,10 +70,8 @@ class _Standing(NamedTuple):
 class Opener:
     """`folder`: where files may be made; the caller takes it away. `log` None: Kafka is not known."""
 
-    def __init__(self, store: Store, lake: Lake, log: Log | None, registry: str, folder: Path) -> None:
-        self._store, self._lake, self._log, self._folder = store, lake, log, folder
-        self._registry = registry
-        self._shapes = Shapes(Schemas(FixedCatalogue(EMPTY), registry, 0.0))
+    def __init__(self, store: Store, lake: Lake, log: Reader | None, schemas: Registered, folder: Path) -> None:
+        self._store, self._lake, self._log, self._schemas, self._folder = store, lake, log, schemas, folder
         self._known: dict[int, Shape | None] = {}
         self._made = 0
 
@@ -144,7 +147,7 @@ class Opener:
         assert self._log is not None
         topic = clean_topic(event_type)
         places = [(topic, number) for number in stands.tips]
-        spill = _Spill(self, stands.line)
+        spill = Spill(self.shape, self.new_file, stands.line.sealed)
         try:
             places = [place for place in places if place[1] < self._log.counts([topic]).get(topic, 0)]
             ends, begins = self._log.ends(places), self._log.begins(places)
@@ -167,7 +170,7 @@ class Opener:
             notes.append(f"{event_type}: {spill.refused:,} records cannot be decoded and will go to `rejected`")
         return parts
 
-    def _read(self, event_type: str, spans: dict[tuple[str, int], Span], stands: _Standing, spill: _Spill) -> bool:
+    def _read(self, event_type: str, spans: dict[tuple[str, int], Span], stands: _Standing, spill: Spill) -> bool:
         """False: there was too much of it."""
         assert self._log is not None
         batches = HourlyBatches(1 << 62, 1 << 62)
@@ -191,15 +194,8 @@ class Opener:
     def shape(self, schema_id: int, event_type: str) -> Shape | None:
         """Raises RegistryUnavailable."""
         if schema_id not in self._known:
-            self._known[schema_id] = None if schema_id == UNFRAMED else self._shapes.get(schema_id, event_type)
+            self._known[schema_id] = None if schema_id == UNFRAMED else self._schemas.shapes.get(schema_id, event_type)
         return self._known[schema_id]
-
-    def _declared(self, event_type: str) -> int:
-        """The schema id of the declaration, which the first hour of a type has at least; 0 when nobody says it."""
-        try:
-            return int(Catalogue(self._registry).get(event_type)["schema_id"])
-        except PlatformError:
-            return 0
 
     def new_file(self) -> Path:
         self._made += 1
@@ -209,7 +205,7 @@ class Opener:
         """The files as DuckDB names them, all of the columns and types that the next sealed hour will have."""
         if not parts:
             return []
-        ids = sorted({part.schema_id for part in parts} | {line.schema_id or self._declared(event_type)} - {0}, reverse=True)
+        ids = sorted({part.schema_id for part in parts} | {line.schema_id or self._schemas.declared(event_type)} - {0}, reverse=True)
         shapes = [shape for schema_id in ids if (shape := self.shape(schema_id, event_type)) is not None]
         hour = HourSchema(shapes)
         as_is = {shape.schema_id for shape in shapes if pa.schema(list(shape.stored.items())).equals(hour.schema)}
@@ -220,7 +216,7 @@ class Opener:
 
     def _nothing(self, event_type: str) -> list[str]:
         """A type without any row yet: a file of none, so that it can be asked for all the same."""
-        declared = self._declared(event_type)
+        declared = self._schemas.declared(event_type)
         shape = self.shape(declared, event_type) if declared else None
         if shape is None:
             return []
@@ -245,50 +241,7 @@ class Opener:
             yield from read_pieces(file, 1)
 
 
-class _Spill:
-    """Takes what is buffered to files, one for each schema, so that memory stays small."""
-
-    def __init__(self, opener: Opener, line: Line) -> None:
-        self._opener, self._line, self._decoder = opener, line, ColumnarDecoder()
-        self._files: dict[tuple[int, bool], tuple[Path, Any]] = {}
-        self.refused = 0
-
-    def take(self, batches: HourlyBatches) -> None:
-        for buffer in list(batches):
-            self._take(buffer)
-            batches.open(buffer.partition, Tip(buffer.next, buffer.mark, buffer.closed))
-
-    def _take(self, buffer: PartitionBuffer) -> None:
-        self.refused += len(buffer.foreign)
-        for (hour, schema_id), group in sorted(buffer.groups.items()):
-            shape = self._opener.shape(schema_id, buffer.partition.event_type)
-            late = self._line.sealed is not None and hour <= self._line.sealed
-            for run in group.drain():
-                if shape is None:
-                    self.refused += len(run.ends)
-                    continue
-                tables, poison = self._decoder.decode(shape, run)
-                self.refused += len(poison)
-                for table in tables:
-                    self._writer(shape, late).write_table(table)
-
-    def _writer(self, shape: Shape, late: bool) -> Any:
-        known = self._files.get((shape.schema_id, late))
-        if known is None:
-            path = self._opener.new_file()
-            known = self._files[shape.schema_id, late] = (
-                path,
-                pq.ParquetWriter(path, pa.schema(list(shape.stored.items())), compression="lz4"),
-            )
-        return known[1]
-
-    def close(self) -> list[Part]:
-        for _, writer in self._files.values():
-            writer.close()
-        return [Part(str(path), schema_id, late, staged=False) for (schema_id, late), (path, _) in self._files.items()]
-
-
-def waiting_rows(store: Store, log: Log, event_type: str) -> int:
+def waiting_rows(store: Store, log: Reader, event_type: str) -> int:
     """About how many rows the open hours have: by the chain's own counts, and by the distance to the ends in Kafka, barriers included."""
     topic = clean_topic(event_type)
     try:
