@@ -19,16 +19,17 @@ from hourmark.serving import AppRunner
 
 from .api import Api
 from .catalog import Catalog
-from .confluent import ConfluentFace
 from .database import Database
 from .document import MAX_BYTES
+from .face.routes import Face
+from .face.speech import speaking
 from .history import History
 from .history_api import HistoryApi
 from .keys import WriteKeys
 from .keys_api import KeysApi
 from .nodes import Nodes
 from .outbox import Publisher
-from .provision import Provisioner
+from .provision import Provisioner, Wanted
 from .recovery import recover
 from .settings import Settings
 from .store import Store
@@ -37,6 +38,8 @@ from .web import answer, answered, guarded, measured, refusal
 log = structlog.get_logger()
 
 RETRY_S = 1.0
+SLOW_RETRY_S = 10.0
+SLICE = 100  # event types
 
 
 class Registry:
@@ -63,7 +66,7 @@ class Registry:
             self._keys = WriteKeys(store, self._provisioner, self._publisher, careful=careful)
             self._nodes = Nodes(self.settings)
             api = Api(store, self._catalog, self._publisher, self._nodes)
-            await self._listen(api, KeysApi(store, self._keys), HistoryApi(history), ConfluentFace(store))
+            await self._listen(api, KeysApi(store, self._keys), HistoryApi(history), self._face(store))
         except BaseException:
             self._database.close()
             raise
@@ -103,17 +106,32 @@ class Registry:
         log.info("stopping")
 
     async def _run(self) -> None:
-        await self._begin()
+        standing = await self._begin()
         self._nodes.start()
         self._ready.set()
         log.info("ready", url=self.url)
-        await self._publisher.run()
+        configuring = asyncio.create_task(self._configure(standing), name="configure")
+        try:
+            await self._publisher.run()
+        finally:
+            configuring.cancel()
 
-    async def _begin(self) -> None:
-        """Everything Kafka must have before the first change: waits for it, with one line per reason."""
+    async def _configure(self, standing: list[Wanted]) -> None:
+        """Put the configuration of topics right that stood before us; of thousands that takes its time."""
+        for start in range(0, len(standing), SLICE):
+            while True:
+                try:
+                    await asyncio.to_thread(self._provisioner.correct, standing[start : start + SLICE])
+                    break
+                except Unavailable as exc:
+                    log.warning("the configuration of topics cannot be looked at; trying again", message=exc.message)
+                    await asyncio.sleep(SLOW_RETRY_S)
+
+    async def _begin(self) -> list[Wanted]:
+        """Everything Kafka must have before the first change: waits for it, with one line per reason. Returns the topics that stood."""
         while True:
             try:
-                await asyncio.to_thread(recover, self.settings, self._store, self._provisioner)
+                standing = await asyncio.to_thread(recover, self.settings, self._store, self._provisioner)
                 break
             except Unavailable as exc:
                 if self._reason != exc.code:
@@ -124,11 +142,16 @@ class Registry:
         if secret:
             await self._keys.make_sure("local", secret, ("*",))
         await self._publisher.load()
+        return standing
 
-    async def _listen(self, api: Api, keys: KeysApi, history: HistoryApi, confluent: ConfluentFace) -> None:
+    def _face(self, store: Store) -> Face:
+        token, auto = self.settings.admin_token.get_secret_value(), self.settings.auto_register
+        return Face(self._database, store, self._catalog, admin_token=token, auto_register=auto)
+
+    async def _listen(self, api: Api, keys: KeysApi, history: HistoryApi, face: Face) -> None:
         token = self.settings.admin_token.get_secret_value()
-        app = web.Application(client_max_size=MAX_BYTES, middlewares=[measured, answered, guarded(token), history.audited])
-        app.add_routes([*api.routes(), *keys.routes(), *history.routes(), *confluent.routes()])
+        app = web.Application(client_max_size=MAX_BYTES, middlewares=[measured, answered, speaking, guarded(token), history.audited])
+        app.add_routes([*api.routes(), *keys.routes(), *history.routes(), *face.routes()])
         app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)])
         self._runner = AppRunner(app, access_log=None, shutdown_timeout=5.0)
         await self._runner.setup()

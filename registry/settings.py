@@ -16,7 +16,10 @@ class Settings(PlatformSettings):
 
     listen: str = Field("127.0.0.1:8081", description="host:port of the HTTP server; port 0 takes a free one")
     database_url: SecretStr = Field(SecretStr(""), description="SQLAlchemy URL of the store; empty: SQLite in HOURMARK_HOME/registry.db")
-    admin_token: SecretStr = Field(SecretStr(""), description="When set, writes need it as `Authorization: Bearer`")
+    admin_token: SecretStr = Field(
+        SecretStr(""), description="When set, writes need it as `Authorization: Bearer`, or in the face as Basic's password"
+    )
+    auto_register: bool = Field(False, description="Let producers register new schemas under Confluent's paths with their write keys")
     require_if_match: bool = Field(False, description="Refuse (428) to change what exists when the request does not name its revision")
     local_write_key: SecretStr = Field(
         SecretStr(""), description="Write key that is made sure of at start, named `local`, for all event types"

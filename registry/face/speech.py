@@ -38,7 +38,7 @@ def is_ours(path: str) -> bool:
 def answer(request: web.Request, body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """JSON in the type that the client prefers; a `bytes` body is sent as it is."""
     payload = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return web.Response(body=payload, status=status, content_type=request.get("face_type", V1), headers=headers)
+    return web.Response(body=payload, status=status, content_type=_accepted(request) or V1, headers=headers)
 
 
 @web.middleware
@@ -47,7 +47,8 @@ async def speaking(request: web.Request, handler: Handler) -> web.StreamResponse
     if not is_ours(request.path):
         return await handler(request)
     try:
-        request["face_type"] = _accepted(request)
+        if not _accepted(request):
+            raise FaceError(406, 406, "HTTP 406 Not Acceptable")
         return await handler(request)
     except FaceError as exc:
         headers = {"WWW-Authenticate": 'Basic realm="hourmark"'} if exc.status == 401 else None
@@ -108,7 +109,7 @@ def _no_number(name: str) -> None:
 
 
 def _accepted(request: web.Request) -> str:
-    """The content type to answer with. Raises FaceError (406)."""
+    """The content type to answer with; empty when the client takes none of ours."""
     offers = []
     for header in request.headers.getall("Accept", []):
         for number, part in enumerate(header.split(",")):
@@ -122,9 +123,7 @@ def _accepted(request: web.Request) -> str:
             return kind
         if kind == "*" or kind.startswith("*/") or kind == "application/*":
             return V1
-    if offers:
-        raise FaceError(406, 406, "HTTP 406 Not Acceptable")
-    return V1
+    return "" if offers else V1
 
 
 def _weight(text: str) -> float:

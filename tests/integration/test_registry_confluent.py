@@ -74,6 +74,11 @@ async def test_the_client_finds_its_way(registry: Registry) -> None:
         with pytest.raises(schema_registry.SchemaRegistryError) as caught:
             confluent.register_schema(subject, schema_registry.Schema('"string"', "AVRO"))
         assert caught.value.error_code == 42201
+        wire = json.loads(str(latest.schema.schema_str))
+        wider = wire | {"fields": [*wire["fields"], {"name": "device", "type": ["null", "string"], "default": None}]}
+        registered = confluent.register_schema(subject, schema_registry.Schema(json.dumps(wider), "AVRO"))
+        assert registered > latest.schema_id
+        assert confluent.get_versions(f"clean.{event}-value") == [1, 2, 3]
         with pytest.raises(schema_registry.SchemaRegistryError) as caught:
             confluent.get_latest_version("raw.nope.nope-value")
         assert caught.value.error_code == 40401
@@ -88,9 +93,10 @@ async def test_errors_in_their_words(registry: Registry) -> None:
         subject = f"/subjects/clean.{event}-value"
         cases = {
             "/schemas/ids/999999": (404, 40403),
-            "/schemas/ids/x": (404, 40403),
-            "/schemas/ids/99999999999999999999": (404, 40403),
+            "/schemas/ids/x": (404, 404),
+            "/schemas/ids/99999999999999999999": (404, 404),
             "/subjects/x/versions": (404, 40401),
+            "/nothing/here": (404, 404),
             f"{subject}/versions/7": (404, 40402),
             f"{subject}/versions/zero": (422, 42202),
         }
@@ -98,7 +104,13 @@ async def test_errors_in_their_words(registry: Registry) -> None:
             answer = await client.get(path)
             assert (answer.status, answer.body["error_code"]) == (status, number), path
             assert answer.headers["Content-Type"].startswith("application/vnd.schemaregistry.v1+json")
-        for body in (b"", b"[]", b"{}", b'{"schema": 5}', b'{"schema": "{"}', json.dumps({"schema": "\ud800"}).encode()):
+        for body in (b"", b"[]", b"{"):
+            answer = await client.post(subject, body)
+            assert (answer.status, answer.body["error_code"]) == (400, 400), body
+        for body in (b'{"schema": 5}', b'{"schema": "{"}', json.dumps({"schema": "\ud800"}).encode()):
             answer = await client.post(subject, body)
             assert (answer.status, answer.body["error_code"]) == (422, 42201), body
+        for path in (subject, f"/config/raw.{event}-value", f"/mode/clean.{event}-value"):
+            answer = await client.ask("DELETE", path)
+            assert (answer.status, answer.body["error_code"]) == (422, 42205), path
         assert (await client.post(subject, {"schema": '"string"'})).body["error_code"] == 40403
