@@ -1,7 +1,7 @@
 """Avro's schema resolution, decided beforehand: can data of a writer's schema always be read with a reader's, and if not, where and why?
 
 The rules are the Avro specification's as the Java implementation checks them, and with it every Confluent registry. PyPI `avro` has the
-same check; it is asked too, mended (`Library`): two opinions catch what one overlooks. What cannot be decided in time is refused.
+same check; it is asked too, mended (`Library`): two opinions catch what one overlooks. What cannot be walked in time is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .avro import NAMED, PRIMITIVES
 from .strict import Parsed
 
 STEPS: Final = 200_000
-LIBRARY_STEPS: Final = 50_000
+LIBRARY_STEPS: Final = 20_000
 # reader → writers whose data it can read besides its own
 PROMOTIONS: Final[Mapping[str, frozenset[str]]] = {
     "long": frozenset({"int"}),
@@ -25,6 +25,7 @@ PROMOTIONS: Final[Mapping[str, frozenset[str]]] = {
     "bytes": frozenset({"string"}),
     "string": frozenset({"bytes"}),
 }
+_PROMOTED: Final = {given: [wanted for wanted, fits in PROMOTIONS.items() if given in fits] for given in PRIMITIVES}
 NAME, SIZE, SYMBOLS, DEFAULT, TYPE, BRANCH = (
     "NAME_MISMATCH",
     "FIXED_SIZE_MISMATCH",
@@ -67,11 +68,11 @@ def resolve(reader: Parsed, writer: Parsed) -> list[Finding]:
     top = Place(reader.full), Place(writer.full)
     try:
         found = Resolution(reader, writer).find(*top)
-        if found:
-            return found
-        told = Library().opinion(reader.library, writer.library)
     except (_Exhausted, RecursionError):
         return [Finding(TYPE, "too_complex", "the two schemas are too complex to be compared", *top)]
+    if found:
+        return found
+    told = Library().opinion(reader.library, writer.library)
     return [] if told is None else [Finding(told, told.lower(), "PyPI avro finds that it cannot be read", *top)]
 
 
@@ -83,6 +84,7 @@ class Resolution:
         self._known: dict[Pair, list[Finding] | None] = {}
         self._assumed: set[Pair] = set()
         self._bad: set[Pair] = set()
+        self._unions: dict[int, dict[str, list[tuple[int, Any]]]] = {}
         self._left = STEPS
 
     def find(self, reader: Place, writer: Place) -> list[Finding]:
@@ -146,12 +148,26 @@ class Resolution:
 
     def _reader_union(self, reader: Place, writer: Place) -> list[Finding]:
         given = kind_of(writer.node)
-        for number, branch in enumerate(reader.node):
-            self._left -= 1
-            kind = kind_of(_defined(self._sides[0], Place(branch)).node)
-            if (kind == given or given in PROMOTIONS.get(kind, ())) and not self._pair(reader.to(branch, number), writer):
+        choices = self._choices(reader.node)
+        keys = [writer.node["name"], writer.node["name"].rpartition(".")[2]] if given in NAMED else [given, *_PROMOTED.get(given, ())]
+        for number, branch in (choice for key in keys for choice in choices.get(key, ())):
+            if not self._pair(reader.to(branch, number), writer):
                 return []
         return [Finding(BRANCH, "missing_union_branch", f"reader union lacking writer type: {given.upper()}", reader, writer)]
+
+    def _choices(self, union: list[Any]) -> dict[str, list[tuple[int, Any]]]:
+        """Branches of a reader's union by what a writer's type must be or be called to have a chance."""
+        known = self._unions.get(id(union))
+        if known is None:
+            known = self._unions[id(union)] = {}
+            for number, branch in enumerate(union):
+                self._left -= 1
+                node = _defined(self._sides[0], Place(branch)).node
+                kind = kind_of(node)
+                keys = [node["name"].rpartition(".")[2], *node.get("aliases", ())] if kind in NAMED else [kind]
+                for key in dict.fromkeys(keys):
+                    known.setdefault(key, []).append((number, branch))
+        return known
 
     def _fields(self, reader: Place, writer: Place) -> Iterator[Finding]:
         theirs = {field["name"]: number for number, field in enumerate(writer.node["fields"])}
@@ -230,8 +246,11 @@ class Library(ReaderWriterCompatibilityChecker):
         self._left = LIBRARY_STEPS
 
     def opinion(self, reader: Any, writer: Any) -> str | None:
-        """Confluent's word for what it finds first; None when `reader` can read."""
-        found = self.get_compatibility(reader, writer)
+        """Confluent's word for what it finds first; None when `reader` can read, or when there is no second opinion to be had in time."""
+        try:
+            found = self.get_compatibility(reader, writer)
+        except (_Exhausted, RecursionError):
+            return None
         if found.compatibility is not SchemaCompatibilityType.incompatible:
             return None
         return str(found.incompatibilities[0].name).upper() if found.incompatibilities else TYPE
