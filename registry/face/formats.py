@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from ..strict import Parsed
-from . import avro_form, errors, proto_form
+from . import avro_form, errors, proto_binary, proto_form
 from .forms import Reference
 
 MAX_DEPTH = 200
@@ -55,8 +55,10 @@ def _read(kind: str, text: str, references: tuple[Reference, ...], used: tuple[t
         )
         same = json.dumps(node, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return Schema(kind, text, _fingerprint(kind, same, references), same, names, None)
-    normal = proto_form.normal(text)
-    return Schema(kind, text, _fingerprint(kind, normal, references), normal, proto_form.fields(text), None)
+    described = proto_binary.descriptor(text)
+    normal = proto_form.normal(text) if described is None else proto_binary.normal(described)
+    names = proto_form.fields(text) if described is None else proto_binary.fields(described)
+    return Schema(kind, text, _fingerprint(kind, normal, references), normal, names, None)
 
 
 def _fingerprint(kind: str, text: str, references: Sequence[Reference]) -> str:

@@ -24,7 +24,11 @@ from confluent_kafka.schema_registry import (
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.serialization import SerializationError
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 
 from tests.integration.face_values import RICH, rich, value_of
 from tests.registry.face.steps import record
@@ -220,12 +224,29 @@ def test_json(client: SchemaRegistryClient, topic: str) -> None:
 
 
 def test_protobuf(client: SchemaRegistryClient, topic: str) -> None:
-    protobuf = pytest.importorskip("confluent_kafka.schema_registry.protobuf")
-    from google.protobuf.duration_pb2 import Duration
+    """Its library sends descriptors in base64, those of imported files under subjects of their own."""
+    pool = DescriptorPool()
+    inner, outer = f"{topic}/inner.proto", f"{topic}/outer.proto"
+    pool.Add(proto_file(inner, topic, "Inner", field("n", 1, FieldDescriptorProto.TYPE_INT32)))
+    part = field("inner", 2, FieldDescriptorProto.TYPE_MESSAGE, type_name=f".{topic}.Inner")
+    pool.Add(proto_file(outer, topic, "Outer", field("track", 1, FieldDescriptorProto.TYPE_STRING), part, imports=(inner,)))
+    kind = GetMessageClass(pool.FindMessageTypeByName(f"{topic}.Outer"))
+    value, conf = kind(track="x", inner={"n": 7}), {"use.deprecated.format": False}
+    data = ProtobufSerializer(kind, client, conf)(value, value_of(topic))
+    assert data is not None
+    assert ProtobufDeserializer(kind, conf, client)(data, value_of(topic)) == value
+    found = client.get_latest_version(f"{topic}-value").schema
+    assert found.schema_type == "PROTOBUF"
+    assert [(reference.name, reference.subject) for reference in found.references or []] == [(inner, inner)]
 
-    conf = {"use.deprecated.format": False}
-    data = protobuf.ProtobufSerializer(Duration, client, conf)(Duration(seconds=5), value_of(topic))
-    assert protobuf.ProtobufDeserializer(Duration, conf, client)(data, value_of(topic)) == Duration(seconds=5)
+
+def field(name: str, number: int, kind: FieldDescriptorProto.Type.ValueType, type_name: str | None = None) -> FieldDescriptorProto:
+    return FieldDescriptorProto(name=name, number=number, type=kind, type_name=type_name, label=FieldDescriptorProto.LABEL_OPTIONAL)
+
+
+def proto_file(path: str, package: str, message: str, *fields: FieldDescriptorProto, imports: tuple[str, ...] = ()) -> FileDescriptorProto:
+    described = DescriptorProto(name=message, field=fields)
+    return FileDescriptorProto(name=path, package=package, syntax="proto3", dependency=imports, message_type=[described])
 
 
 def test_contexts(url: str, client: SchemaRegistryClient, topic: str) -> None:
