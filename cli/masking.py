@@ -59,6 +59,11 @@ def unquoted(text: str) -> str:
     return _QUOTED.sub(lambda found: f"'{_text(found[0][1:-1])}'", text)
 
 
+def path_shape(pointer: str) -> str:
+    """A JSON pointer without steps that look like data: a map's key may be somebody's address."""
+    return "/".join(step if not step or step.isdigit() or _NAME.fullmatch(step) else _text(step) for step in pointer.split("/"))
+
+
 def _object(value: Mapping[Any, Any], depth: int) -> Any:
     if depth <= 0:
         return f"object({len(value)})"
