@@ -33,11 +33,15 @@ PRIMITIVES: Final[Mapping[str, Any]] = {
 
 
 class Shape(NamedTuple):
-    """How values of one Avro schema are taken. `convert` None: what msgspec decodes is what is written."""
+    """How values of one Avro schema are taken. `convert` None: what msgspec decodes is what is written.
+
+    `marked`: values name the branches of a union somewhere inside. fastavro cannot find such a value's own branch, so that is named too.
+    """
 
     type: Any
     convert: Convert | None
     avro: Any
+    marked: bool = False
 
 
 class PayloadReader:
@@ -103,8 +107,10 @@ class _Compiler:
         fields: list[Any] = []
         converts: list[tuple[str, Convert]] = []
         avro: list[Any] = []
+        marked = False
         for field in schema["fields"]:
             name, shape = field["name"], self.shape(field["type"])
+            marked |= shape.marked
             avro.append({"name": name, "type": shape.avro})
             convert = shape.convert
             if "default" not in field:
@@ -119,7 +125,7 @@ class _Compiler:
             if convert is not None:
                 converts.append((name, convert))
         kind = msgspec.defstruct("Payload", fields, forbid_unknown_fields=True, gc=False, kw_only=True)
-        return Shape(kind, _record_convert(converts), {"type": "record", "name": schema["name"], "fields": avro})
+        return Shape(kind, _record_convert(converts), {"type": "record", "name": schema["name"], "fields": avro}, marked)
 
     def _enum(self, schema: Mapping[str, Any]) -> Shape:
         return Shape(Literal[tuple(schema["symbols"])], None, dict(schema))
@@ -129,24 +135,24 @@ class _Compiler:
 
     def _array(self, items: Shape) -> Shape:
         avro = {"type": "array", "items": items.avro}
-        return Shape(list[items.type], _each(items.convert) if items.convert else None, avro)  # type: ignore[name-defined]  # built at run time
+        return Shape(list[items.type], _each(items.convert) if items.convert else None, avro, items.marked)  # type: ignore[name-defined]  # built at run time
 
     def _map(self, values: Shape) -> Shape:
         avro = {"type": "map", "values": values.avro}
-        return Shape(dict[str, values.type], _each_value(values.convert) if values.convert else None, avro)  # type: ignore[name-defined]  # built at run time
+        return Shape(dict[str, values.type], _each_value(values.convert) if values.convert else None, avro, values.marked)  # type: ignore[name-defined]  # built at run time
 
     def _union(self, branches: list[Any]) -> Shape:
         others = [branch for branch in branches if branch != "null"]
         if len(others) == 1 and len(branches) == 2:
             shape = self.shape(others[0])
-            convert = None if shape.convert is None else _or_none(shape.convert)
-            return Shape(shape.type | None, convert, ["null" if branch == "null" else shape.avro for branch in branches])
+            convert = None if shape.convert is None else _or_none(shape.convert, _tuple_name(shape.avro) if shape.marked else "")
+            return Shape(shape.type | None, convert, ["null" if branch == "null" else shape.avro for branch in branches], shape.marked)
         shapes = [self.shape(branch) for branch in branches]
         tries = [
             (_tuple_name(branch), msgspec.json.Decoder(shape.type).decode, shape.convert)
             for branch, shape in zip(branches, shapes, strict=True)
         ]
-        return Shape(Raw, _first_fit(tries), [shape.avro for shape in shapes])
+        return Shape(Raw, _first_fit(tries), [shape.avro for shape in shapes], marked=True)
 
 
 def _record_convert(converts: list[tuple[str, Convert]]) -> Convert:
@@ -174,7 +180,9 @@ def _or_default(default: Any, convert: Convert | None) -> Convert:
     return lambda value: default if value is UNSET else convert(value)
 
 
-def _or_none(convert: Convert) -> Convert:
+def _or_none(convert: Convert, branch: str) -> Convert:
+    if branch:
+        return lambda value: None if value is None else (branch, convert(value))
     return lambda value: None if value is None else convert(value)
 
 

@@ -328,3 +328,24 @@ def test_the_one_that_fastavro_cannot_write_is_found() -> None:
     codec.check(codec.read(Raw(b'{"track":"t","ms_played":1}')))
     with pytest.raises(SchemaMismatch, match="cannot be encoded"):
         codec.check({"track": object()})
+
+
+MIXED = ["long", {"type": "array", "items": "string"}, {"type": "map", "values": "long"}]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"type": "array", "items": MIXED},
+        {"type": "map", "values": MIXED},
+        {"type": "record", "name": "R", "fields": [{"name": "k", "type": MIXED}]},
+        {"type": "array", "items": ["null", {"type": "array", "items": MIXED}]},
+    ],
+)
+def test_a_union_inside_of_what_may_be_null(kind: Any) -> None:
+    codec = codec_of([{"name": "f", "type": ["null", kind]}])
+    inner: Any = [3, ["x"], {"k": 4}, []]
+    value = inner if kind["type"] == "array" else {"k": {"k": 4}}
+    value = [inner, None] if kind.get("items") not in (None, MIXED) else value
+    for payload in ({"f": value}, {"f": None}):
+        codec.check(codec.read(Raw(msgspec.json.encode(payload))))
