@@ -123,19 +123,21 @@ class _Writer:
 
     def _type(self, seen: _Seen, path: tuple[str, ...], name: str) -> Any:
         """The type without null."""
-        kinds = [*self._scalars(seen, path, name)]
+        kinds = [*self._numbers(seen, path)]
         if seen.items is not None:
             kinds.append({"type": "array", "items": self._items(seen.items, path, name)})
         if seen.objects:
             kinds.append(self._object(seen, path, name))
-        if not kinds:
-            self._note(path, "only null was seen: string is a guess")
-            return "string"
+        if seen.forms is not None:  # beside others a text stays a text: times are numbers in Avro, and a union names each type once
+            kinds.append("string" if kinds else self._text(seen, path, name))
         if len(kinds) > 1:
             self._note(path, "values of several types were seen: better one field for each type")
+        elif not kinds:
+            self._note(path, "only null was seen: string is a guess")
+            return "string"
         return kinds[0] if len(kinds) == 1 else kinds
 
-    def _scalars(self, seen: _Seen, path: tuple[str, ...], name: str) -> Iterable[Any]:
+    def _numbers(self, seen: _Seen, path: tuple[str, ...]) -> Iterable[Any]:
         if seen.boolean:
             yield "boolean"
         if seen.whole or seen.broken:
@@ -143,8 +145,6 @@ class _Writer:
                 self._note(path, "numbers beyond 64 bits were seen: as double they lose digits; better send them as text")
             yield "double" if seen.broken or seen.huge else "long"
             self._maybe_time(seen, path)
-        if seen.forms is not None:
-            yield self._text(seen, path, name)
 
     def _text(self, seen: _Seen, path: tuple[str, ...], name: str) -> Any:
         dotted = ".".join(path)

@@ -207,4 +207,5 @@ def _nearest(name: str) -> str:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     steps = [step for step in (re.sub(r"[^a-z0-9_]+", "_", step).strip("_") for step in spaced.split(".")) if step]
     steps = [step if step[0].isalpha() else f"n{step}" for step in steps] or ["thing_happened"]
-    return ".".join(steps if len(steps) > 1 else ["my", *steps])[:EVENT_TYPE_MAX]
+    named = ".".join(steps if len(steps) > 1 else ["my", *steps])
+    return named if len(named) <= EVENT_TYPE_MAX else ".".join(step[:40] for step in named.split(".")[:2])
