@@ -17,8 +17,8 @@ from .declaration import retention
 from .history_api import unknown_event
 from .nodes import Nodes
 from .outbox import Publisher
-from .propagation import Settled, followed
 from .privacy import private_fields
+from .propagation import Settled, followed
 from .refusal import Problem, Refused, refuse
 from .store import Store, StoredEvent, StoredSchema
 from .web import answer, byline, document_of, expected, number, seconds, tagged, text

@@ -12,7 +12,7 @@ from types import TracebackType
 import structlog
 from aiohttp import web
 
-from hourmark.errors import Unavailable
+from hourmark.errors import InvariantBroken, Unavailable
 from hourmark.metrics import listen_address, render
 from hourmark.runtime import until_signal
 from hourmark.serving import AppRunner
@@ -126,6 +126,9 @@ class Registry:
                 except Unavailable as exc:
                     log.warning("the configuration of topics cannot be looked at; trying again", message=exc.message)
                     await asyncio.sleep(SLOW_RETRY_S)
+                except InvariantBroken as exc:
+                    log.error("the configuration of topics cannot be put right", message=exc.message)
+                    return
 
     async def _begin(self) -> list[Wanted]:
         """Everything Kafka must have before the first change: waits for it, with one line per reason. Returns the topics that stood."""

@@ -62,6 +62,7 @@ class Catalog:
         self._gathering = Gathering(provisioner)
         self._careful = careful
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._anew: set[str] = set()  # event types whose raw topic was made, and that could not be stored yet
 
     async def declare(self, document: object, expected: Expected, byline: Byline) -> Declared:
         """Make a declaration current everywhere. Raises Refused, or BrokerUnavailable: then the same request again completes it."""
@@ -95,9 +96,13 @@ class Catalog:
         started = time.monotonic()
         wanted = wanted_topics(declaration, current)
         stands = await self._gathering.topics(wanted)
+        if stands.raw_created:  # remembered until it is stored, whatever fails until then
+            self._anew.add(wanted.event)
+        stands = stands._replace(raw_created=wanted.event in self._anew)
         topics = _stage("topics", started)
         started = time.monotonic()
         stored = await asyncio.to_thread(self._store.commit, draft(declaration, current, stands, byline))
+        self._anew.discard(wanted.event)
         kept = _stage("stored", started)
         await self._publisher.committed(stored.revision)
         started = time.monotonic()
@@ -136,9 +141,7 @@ class Catalog:
         self._admit(declaration, current)
         if current is not None and not byline.message and lifts_a_block(state_of(current.document), declaration.lifecycle.state):
             told = f"{event} is blocked: who lifts that must say why"
-            raise refuse(
-                400, "message_required", told, "send ?message=… or Hourmark-Message (`declare -m`)", "/lifecycle"
-            )
+            raise refuse(400, "message_required", told, "send ?message=… or Hourmark-Message (`declare -m`)", "/lifecycle")
         return current
 
     def _admit(self, declaration: Declaration, current: StoredEvent | None) -> None:

@@ -78,9 +78,7 @@ class HistoryApi:
                 try:
                     await asyncio.to_thread(self._history.refused, entry)
                 except Unavailable as trouble:
-                    log.warning(
-                        "a refused write is not in the audit log", subject=entry.subject, code=exc.code, error=trouble.message
-                    )
+                    log.warning("a refused write is not in the audit log", subject=entry.subject, code=exc.code, error=trouble.message)
             raise
 
 

@@ -134,4 +134,5 @@ class Publisher:
                     continue
                 crashpoint("registry.published")
                 self._store.mark_published(row.revision for row in rows)
+                crashpoint("registry.marked")
         raise BrokerUnavailable(f"writing to {CONTROL}: others take the pen again and again")

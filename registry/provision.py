@@ -23,6 +23,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from hourmark.crashpoints import crashpoint
 from hourmark.errors import BrokerUnavailable
 from hourmark.kafka import TopicSpec, client_config, ensure_topics, partition_counts, translate
 from hourmark.topics import PLATFORM_PARTITIONS, clean_topic, event_topic_config, event_type_of, platform_topic_config, raw_topic
@@ -88,14 +89,21 @@ class Provisioner:
         """The topics of many event types in a few requests: by event type what stands, or why its topics cannot be had."""
         found = self._describe([topic for want in wanted for topic in (clean_topic(want.event), raw_topic(want.event))])
         batch = _Batch(wanted, found, self._replicas())
-        for stage in (clean_topic, raw_topic):  # clean first: a worker that sees raw can always forward
-            missing, small = batch.missing(stage), batch.small(stage)
-            self._create(batch, missing)
-            batch.refused(self._grow(small))
+        crashpoint("registry.before_topics")
+        self._stand(batch, clean_topic)  # clean first: a worker that sees raw can always forward
+        crashpoint("registry.clean_stands")
+        self._stand(batch, raw_topic)
+        crashpoint("registry.raw_stands")
         self._correct({topic: config for topic, config in batch.configs.items() if topic in found})
         empty = self._empty([TopicPartition(*where) for where in batch.old_raw()])
         batch.refused(self._barriers.write([*empty, *batch.new_raw()]))
+        crashpoint("registry.barriers_written")
         return batch.outcome()
+
+    def _stand(self, batch: _Batch, stage: Callable[[str], str]) -> None:
+        missing, small = batch.missing(stage), batch.small(stage)
+        self._create(batch, missing)
+        batch.refused(self._grow(small))
 
     def _create(self, batch: _Batch, missing: Sequence[tuple[str, int, Mapping[str, str]]]) -> None:
         if not missing:

@@ -20,9 +20,9 @@ from hourmark.topics import CONTROL
 from .catalog import draft, wanted_topics
 from .declaration import Declaration
 from .history import ITSELF, Byline
-from .provision import Provisioner
+from .provision import Provisioned, Provisioner, Wanted
 from .settings import Settings
-from .store import Store
+from .store import Stale, Store, StoredEvent
 
 log = structlog.get_logger()
 
@@ -72,14 +72,17 @@ def read_control(settings: Settings) -> Broadcast:
     raise BrokerUnavailable(f"reading {CONTROL}: no end within {READ_S:.0f} s")
 
 
-def recover(settings: Settings, store: Store, provisioner: Provisioner) -> None:
-    """Platform topics, then the topics of every event type, then the broadcast. Safe to do twice. Raises BrokerUnavailable."""
+def recover(settings: Settings, store: Store, provisioner: Provisioner) -> list[Wanted]:
+    """Platform topics, then the topics of every event type, then the broadcast. Safe to do twice, and by several registries at a time.
+
+    Returns the topics that stand, whose configuration is still to be looked at. Raises BrokerUnavailable.
+    """
     created = provisioner.platform()
     if created:
         log.info("platform topics created", topics=created)
     broadcast = read_control(settings)
     store.skip_to(broadcast.revision, broadcast.schema_id)
-    _topics(store, provisioner)
+    sound = _topics(store, provisioner)
     unknown = broadcast.events.difference(store.event_names())
     if unknown:
         told = "the control topic names event types that this store does not know; declare them again"
@@ -88,9 +91,10 @@ def recover(settings: Settings, store: Store, provisioner: Provisioner) -> None:
         count = store.publish_again()
         if count:
             log.warning("hourmark.control is empty: publishing the whole catalogue again", entries=count)
+    return sound
 
 
-def _topics(store: Store, provisioner: Provisioner) -> None:
+def _topics(store: Store, provisioner: Provisioner) -> list[Wanted]:
     known = store.all_events()
     standing = provisioner.standing(event.event for event in known)
     sound = []
@@ -103,5 +107,17 @@ def _topics(store: Store, provisioner: Provisioner) -> None:
         stands = provisioner.event_topics(wanted)
         log.warning("topics of an event type were missing and stand again", event_type=current.event, partitions=stands.partitions)
         if stands.raw_created or stands.partitions != current.partitions:
-            store.commit(draft(declaration, current, stands, MENDED, "topics"))
-    provisioner.correct(sound)
+            _mend(store, current, stands)
+    return sound
+
+
+def _mend(store: Store, current: StoredEvent, stands: Provisioned) -> None:
+    """Store what now stands. Whoever changes the declaration meanwhile does not know that the raw topic is another one."""
+    found: StoredEvent | None = current
+    while found is not None:
+        grown = stands._replace(partitions=max(stands.partitions, found.partitions))
+        try:
+            store.commit(draft(Declaration.model_validate(found.document), found, grown, MENDED, "topics"))
+            return
+        except Stale:
+            found = store.event(current.event)

@@ -15,6 +15,7 @@ from uuid import uuid4
 import msgspec
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
+from hourmark.crashpoints import crashpoint
 from hourmark.schemas import Entry, EventType, WireSchema, WriteKey, avro_text, encode_entry, entry_key
 
 from .database import Database
@@ -154,11 +155,13 @@ class Store:
 
     def commit(self, draft: Draft) -> StoredEvent:
         """Store a draft with its schema (when new) and both outbox rows. Raises Stale when its base is no longer current."""
-        event = draft.entry.event
+        event, folded = draft.entry.event, draft.entry.event.replace(".", "_")
         with self._database.writing() as connection:
             current = _event(connection, event)
             if (current.revision if current else None) != draft.base:
                 raise Stale
+            if current is None and connection.execute(select(events.c.event).where(events.c.folded == folded)).first():
+                raise Stale  # a name that Kafka takes for this one has just been declared
             schema_id, version = _schema(connection, draft)
             entry = _enqueue(connection, msgspec.structs.replace(draft.entry, schema_id=schema_id, schema_version=version))
             row = {
@@ -174,11 +177,13 @@ class Store:
                 "document": json.dumps(draft.document),
             }
             if current is None:
-                connection.execute(insert(events).values(event=event, folded=event.replace(".", "_"), **row))
+                connection.execute(insert(events).values(event=event, folded=folded, **row))
             else:
                 connection.execute(update(events).where(events.c.event == event).values(**row))
             revise(connection, event, str(row["document"]), draft.record._replace(revision=entry.revision))
-            return StoredEvent(event, entry.revision, schema_id, version, entry.partitions, entry.source, dict(draft.document))
+            crashpoint("registry.before_commit")
+        crashpoint("registry.committed")
+        return StoredEvent(event, entry.revision, schema_id, version, entry.partitions, entry.source, dict(draft.document))
 
     def put_key(self, key: WriteKey, said: Record, base: int | None) -> int:
         """Store a write key, in place of that of its name with revision `base` (None: of none). Returns its revision. Raises Stale."""
@@ -243,8 +248,8 @@ class Store:
 
     def changes(self, since: int) -> list[OutboxRow]:
         """The newest row of every key that changed after revision `since`, in the order of revisions."""
-        newest = select(func.max(outbox.c.revision)).group_by(outbox.c.key)
-        query = select(outbox.c.revision, outbox.c.key, outbox.c.value).where(outbox.c.revision > since, outbox.c.revision.in_(newest))
+        newest = select(func.max(outbox.c.revision)).where(outbox.c.revision > since).group_by(outbox.c.key)
+        query = select(outbox.c.revision, outbox.c.key, outbox.c.value).where(outbox.c.revision.in_(newest))
         with self._database.reading() as connection:
             return [OutboxRow._make(row) for row in connection.execute(query.order_by(outbox.c.revision))]
 

@@ -14,7 +14,7 @@ from . import mischief
 from .rig import WORKERS, Rig
 
 SESSION_S = 6.0  # of the native stack's workers (local/programs.py)
-STEPS = [name for name in POINTS if not name.startswith("replay.")]  # hardly anything is parked in a storm
+STEPS = [name for name in POINTS if not name.startswith(("registry.", "replay."))]  # hardly anything is declared or parked in a storm
 SERVICES = ("receiver", "dedup", "sinks", "registry")
 
 

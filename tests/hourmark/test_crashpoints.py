@@ -64,6 +64,6 @@ def test_a_clock_that_a_file_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_steps_are_those_in_the_code() -> None:
-    rooms = [file for room in ("receiver", "streams", "sinks", "dedup") for file in (ROOT / room).rglob("*.py")]
+    rooms = [file for room in ("receiver", "registry", "streams", "sinks", "dedup") for file in (ROOT / room).rglob("*.py")]
     found = [name for file in rooms for name in re.findall(r'crashpoint\("([^"]+)"\)', file.read_text())]
     assert sorted(set(found)) == sorted(POINTS)
