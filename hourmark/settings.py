@@ -5,10 +5,11 @@ A room's Settings derives from `PlatformSettings` and sets `env_prefix="HOURMARK
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_origin
 
 from pydantic import AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,6 +18,7 @@ from .errors import SettingsError
 from .hours import Hours, parse_label
 
 PREFIX = "HOURMARK_"
+FILE = "_FILE"
 ROOMS = ("RECEIVER", "DEDUP", "STREAMS", "SINKS", "REGISTRY", "LOCAL", "CLIENT", "TEST", "DEMO", "BENCH")
 
 
@@ -63,11 +65,16 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def load(kind: type[S], environ: Mapping[str, str] | None = None) -> S:
-    """Read a room's settings from the environment. Raises SettingsError with every fault: wrong values, missing and unknown names."""
+    """Read a room's settings from the environment. Raises SettingsError with every fault: wrong values, missing and unknown names.
+
+    `<NAME>_FILE` names a file that holds the value of `<NAME>`: how containers are given secrets.
+    """
     environ = os.environ if environ is None else environ
     faults = [f"{name} is no setting{_nearest(name, kind)}" for name in unknown_names(kind, environ)]
+    values, unreadable = _from_files(kind, environ)
+    faults += unreadable
     try:
-        settings = kind()
+        settings = kind(**values)
     except ValidationError as exc:
         faults += [_say(error, kind) for error in exc.errors()]
     else:
@@ -92,7 +99,34 @@ def unknown_names(kind: type[BaseSettings], environ: Mapping[str, str]) -> list[
     mine = str(kind.model_config.get("env_prefix", "")).upper()
     others = tuple(f"{PREFIX}{room}_" for room in ROOMS if f"{PREFIX}{room}_" != mine)
     shared = environment_names(PlatformSettings).keys() | {f"{PREFIX}REDIS_URL", f"{PREFIX}LAKE_URL", f"{PREFIX}LAKE_OPTIONS"}
-    return sorted(n for n in environ if n.startswith(PREFIX) and n not in known and n not in shared and not n.startswith(others))
+    return sorted(
+        n
+        for n in environ
+        if n.startswith(PREFIX) and n.removesuffix(FILE) not in known and n.removesuffix(FILE) not in shared and not n.startswith(others)
+    )
+
+
+def _from_files(kind: type[BaseSettings], environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """Field → value of every setting that stands in a file, and what is wrong with these."""
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for name, field in environment_names(kind).items():
+        path = environ.get(name + FILE)
+        if not path:
+            continue
+        if environ.get(name):
+            faults.append(f"{name} and {name}{FILE} are both set; keep one")
+            continue
+        try:
+            text = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeError) as exc:
+            faults.append(f"{name}{FILE}: {path} cannot be read: {getattr(exc, 'strerror', None) or exc}")
+            continue
+        try:
+            values[field] = json.loads(text) if get_origin(kind.model_fields[field].annotation) is dict else text
+        except ValueError as exc:
+            faults.append(f"{name}{FILE}: {path} holds no JSON: {exc}")
+    return values, faults
 
 
 def _nearest(name: str, kind: type[BaseSettings]) -> str:

@@ -57,3 +57,22 @@ def test_time_lapse(monkeypatch: pytest.MonkeyPatch) -> None:
     found = settings(monkeypatch, HOURMARK_HOUR_SECONDS="15", HOURMARK_PROFILE="local", HOURMARK_HOUR_ANCHOR="2026-03-01T07")
     assert found.hours.seconds == 15
     assert found.hours.anchor * 3600 == 1_772_348_400
+
+
+def test_values_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "kafka").write_text("broker:9092\n")
+    (tmp_path / "options").write_text('{"sasl.password": "s3cret"}')
+    found = settings(monkeypatch, HOURMARK_KAFKA_FILE=str(tmp_path / "kafka"), HOURMARK_KAFKA_OPTIONS_FILE=str(tmp_path / "options"))
+    assert (found.kafka, found.kafka_options) == ("broker:9092", {"sasl.password": "s3cret"})
+
+
+def test_faults_of_files_are_told_without_their_content(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "options").write_text("s3cret")
+    names = {"HOURMARK_KAFKA_OPTIONS_FILE": str(tmp_path / "options"), "HOURMARK_KAFKA_FILE": str(tmp_path / "absent")}
+    with pytest.raises(SettingsError) as caught:
+        settings(monkeypatch, HOURMARK_REGISTRY_URL="http://a", HOURMARK_REGISTRY_URL_FILE="x", HOURMARK_KAFAK_FILE="x", **names)
+    text = str(caught.value)
+    assert len(caught.value.faults) == 4
+    assert "s3cret" not in text
+    for said in ("HOURMARK_KAFKA_FILE", "No such file", "both set", "HOURMARK_KAFAK_FILE is no setting"):
+        assert said in text
