@@ -77,7 +77,7 @@ def check(versions: Sequence[tuple[int | str, Mapping[str, Any]]], new: Mapping[
         parsed = parse_payload(new)
     except Refused as exc:
         return list(exc.problems)
-    return _once(problem for version, old in reversed(versions) for problem in _against(version, old, parsed))
+    return _once(problem for version, old in reversed(versions) if old != new for problem in _against(version, old, parsed))
 
 
 def _against(version: int | str, old: Mapping[str, Any], new: Parsed) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from .avro import NAMED, PRIMITIVES
 from .refusal import pointer
-from .resolution import Place, kind_of
+from .resolution import Place, kind_of, plain_alike
 from .strict import Parsed
 
 NOTHING: Final = "(nothing)"
@@ -136,7 +136,8 @@ class _Walk:
 
     def _field(self, old: Place, former: Mapping[str, Any], new: Place, name: str) -> Iterator[Change]:
         field = new.node
-        yield from self.types(old, new.to(field["type"], "type"), name)
+        if not plain_alike(former["type"], field["type"]):
+            yield from self.types(old, new.to(field["type"], "type"), name)
         if "default" in former and "default" not in field:
             told = f"the default of {name} is gone: events of senders that leave it out would be rejected"
             yield Change(new.steps, "default_removed", BACKWARD, told, "keep the default", {"default": former["default"]}, NOTHING)

@@ -188,12 +188,18 @@ class Resolution:
                 yield Finding(NAME, "ambiguous_alias", info, at, writer.to(other, "fields", theirs[source]))
                 continue
             taken[source] = name
-            yield from self._pair(at.to(field["type"], "type"), writer.to(other["type"], "fields", theirs[source], "type"))
+            if not plain_alike(field["type"], other["type"]):
+                yield from self._pair(at.to(field["type"], "type"), writer.to(other["type"], "fields", theirs[source], "type"))
 
 
 def sources_of(field: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """Names of the writer's fields that a reader's field answers to, its own name first."""
     return list(dict.fromkeys(name for name in (field["name"], *field.get("aliases", ())) if name in theirs))
+
+
+def plain_alike(one: Any, other: Any) -> bool:
+    """The same primitives, or unions of them: most fields, most of the time, and then there is nothing to compare."""
+    return bool(one == other) and all(isinstance(word, str) and word in PRIMITIVES for word in (one if isinstance(one, list) else [one]))
 
 
 def kind_of(node: Any) -> str:
@@ -254,6 +260,11 @@ class Library(ReaderWriterCompatibilityChecker):
         if found.compatibility is not SchemaCompatibilityType.incompatible:
             return None
         return str(found.incompatibilities[0].name).upper() if found.incompatibilities else TYPE
+
+    def get_compatibility(self, reader: Any, writer: Any, reference_token: str = "/", location: list[str] | None = None) -> Any:
+        if reader.type == writer.type and reader.type in PRIMITIVES:
+            return CompatibleResult
+        return super().get_compatibility(reader, writer, reference_token, location)
 
     def calculate_compatibility(self, reader: Any, writer: Any, location: list[str]) -> Any:
         self._left -= 1
