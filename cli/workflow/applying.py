@@ -17,7 +17,7 @@ from .plan import Item, Plan, as_json
 if TYPE_CHECKING:
     from ..catalogue import Catalogue
 
-_SPAN: Final = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)(ms|s|m)?")
+_SPAN: Final = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)(ms|s|m)?")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
 MOST_WAIT_S: Final = 60.0
 

@@ -39,14 +39,14 @@ class Readers(NamedTuple):
     unknown: str = ""
 
 
-def readers(at: Addresses, event_types: Iterable[str]) -> Readers:
+def readers(at: Addresses, event_types: Iterable[str], look_s: float = LOOK_S) -> Readers:
     """Of these types, from a Kafka that may be away. Never raises for what Kafka does."""
     wanted = {f"{kind}.{name}" for name in event_types for kind in ("raw", "clean")}
     if not wanted:
         return Readers({})
     if not at.kafka:
         return Readers({}, "who reads is unknown: set HOURMARK_KAFKA to ask Kafka for its consumer groups")
-    deadline = time.monotonic() + LOOK_S
+    deadline = time.monotonic() + look_s
     try:
         counted = _counted(AdminClient(client_config(at.settings())), wanted, deadline)
     except (KafkaException, LateError) as exc:
