@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from . import lakerules
 from .lakerules import NOTHING, Change
 from .refusal import Problem, Refused, pointer
@@ -76,12 +78,19 @@ def check(versions: Sequence[tuple[int | str, Mapping[str, Any]]], new: Mapping[
     try:
         parsed = parse_payload(new)
     except Refused as exc:
-        return list(exc.problems)
+        return [msgspec.structs.replace(problem, path="/schema" + problem.path) for problem in exc.problems]
     return _once(problem for version, old in reversed(versions) if old != new for problem in _against(version, old, parsed))
 
 
 def _against(version: int | str, old: Mapping[str, Any], new: Parsed) -> Iterator[Problem]:
-    before = parse_payload(old)
+    try:
+        before = parse_payload(old)
+    except Refused as exc:
+        fix = "use another name for the event type; what follows this version cannot be judged"
+        yield Problem(
+            "/schema", "unreadable_version", f"version {version} cannot be read: {exc.message}", fix, "both", str(version), "?", "?"
+        )
+        return
     told: list[str] = []
     for change in lakerules.changes(before, new):
         told.append(change.path)
@@ -102,12 +111,8 @@ def _once(problems: Iterator[Problem]) -> list[Problem]:
                 break
             found[problem.path, problem.rule] = problem
         elif known.against == problem.against and known.direction != problem.direction:
-            found[problem.path, problem.rule] = _both(known)
+            found[problem.path, problem.rule] = msgspec.structs.replace(known, direction="both")
     return list(found.values())
-
-
-def _both(problem: Problem) -> Problem:
-    return Problem(problem.path, problem.rule, problem.message, problem.fix, "both", problem.against, problem.old, problem.new)
 
 
 def _of_change(change: Change, version: int | str) -> Problem:

@@ -73,6 +73,8 @@ def parse(source: object, references: Sequence[object] = ()) -> Parsed:
 
 def parse_payload(payload: Mapping[str, Any]) -> Parsed:
     """A payload schema. Its own name does not count, as the wire schema is named after the event type. Raises Refused (422)."""
+    if not isinstance(payload, Mapping) or payload.get("type") != "record":
+        raise _refused([Problem("", "record", "the payload schema is no record", 'write {"type": "record", "name": …, "fields": […]}')])
     return parse({**payload, "name": full_name("HourmarkPayload", inner_space(payload, ""))})
 
 

@@ -7,10 +7,22 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+from hypothesis import strategies as st
+
 PRIMITIVES = ("boolean", "int", "long", "float", "double", "bytes", "string")
 DEFAULTS = {"boolean": True, "int": 7, "long": -(2**40), "float": 1.5, "double": 2.5, "bytes": "a", "string": "x", "null": None}
 LOGICAL = (("long", "timestamp-millis"), ("long", "timestamp-micros"), ("int", "date"), ("string", "uuid"))
 SYMBOLS = ("A", "B", "C", "D")
+
+
+KEYS = ["type", "fields", "items", "values", "symbols", "name", "size", "default", "namespace", "aliases", "logicalType", "precision", ""]
+KINDS = ["record", "enum", "fixed", "array", "map", "null", "int", "string", "bytes", "decimal", "R", "é"]
+WORDS = st.sampled_from([*KEYS, *KINDS])
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=5),
+    max_leaves=15,
+)
 
 
 class Endless(Exception):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from registry.compatibility import check
 from registry.refusal import Problem
+from tests.registry.avro_pairs import JUNK, Pairs
 from tests.registry.documents import payload
 
 A = ("a", "string")
@@ -205,3 +209,14 @@ def test_large_pieces_are_cut() -> None:
     wide = inner(*[(f"field_{n}", "int", 0) for n in range(300)])
     [problem] = check([(1, payload(("a", wide)))], payload(("a", "int")))
     assert len(str(problem)) < 1500
+
+
+@settings(max_examples=150, deadline=None)
+@given(JUNK, JUNK, st.randoms(use_true_random=False))
+def test_anything_gets_an_answer(old: Any, new: Any, chance: Random) -> None:
+    """Also schemas that are no payload of an event: recursive, without fields, no schema at all."""
+    strange, changed = Pairs(chance).pair()
+    for older, newer in ((old, new), (old, strange), (strange, new), (strange, changed), (payload(A), {"type": "record", "fields": new})):
+        for problem in check([(1, older)], newer):
+            assert problem.path
+            assert problem.fix

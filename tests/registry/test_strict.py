@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from registry import strict
 from registry.compile import canonical
 from registry.refusal import Refused
+from tests.registry.avro_pairs import JUNK
 
 
 def record(*fields: Any, **more: Any) -> Any:
@@ -182,16 +183,6 @@ def test_hostile_texts_end() -> None:
         with pytest.raises(Refused):
             strict.parse(schema)
         assert time.monotonic() - started < 60  # well below a second; what matters is that it ends
-
-
-KEYS = ["type", "fields", "items", "values", "symbols", "name", "size", "default", "namespace", "aliases", "logicalType", "precision", ""]
-KINDS = ["record", "enum", "fixed", "array", "map", "null", "int", "string", "bytes", "decimal", "R", "é"]
-WORDS = st.sampled_from([*KEYS, *KINDS])
-JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=5),
-    max_leaves=15,
-)
 
 
 @settings(max_examples=200, deadline=None)
