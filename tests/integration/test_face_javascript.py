@@ -16,16 +16,20 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 
 from tests.integration.face_values import RICH, rich, value_of
 from tests.node.toolchain import HERE, Node
+from tests.registry.documents import declaration, payload
 from tests.registry.face.steps import record
 from tests.registry.face.threaded import served
+from tests.registry.test_compile import ENVELOPE_VALUES
 
+EVENT = "player.song_played"
 ONE = record("Play", track="string", at="long")
 TWO = record("Play", track="string", at="long", mood=("string", "calm"))
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(tmp_path_factory.mktemp("face")) as url:
+    fields = payload(("track", "string"), ("inner", {"type": "record", "name": "Inner", "fields": [{"name": "x", "type": "int"}]}))
+    with served(tmp_path_factory.mktemp("face"), declaration(EVENT, schema=fields)) as url:
         yield url
 
 
@@ -98,3 +102,22 @@ def test_javascript_reads_in_another_version(javascript: Javascript, client: Sch
     client.register_schema(f"{topic}-value", Schema(TWO))
     found = javascript.tell(read=[base64.b64encode(data or b"").decode()], config={"useLatestVersion": True})["found"]
     assert found == [{"track": "x", "at": 5, "mood": "calm"}]
+
+
+def test_a_declared_event_both_ways(node: Node, tmp_path: Path, url: str, client: SchemaRegistryClient) -> None:
+    """Records of a raw topic: by the wire schema that the catalogue made, which neither side registered."""
+    topic = f"raw.{EVENT}"
+    value = {**ENVELOPE_VALUES, "track": "x", "inner": {"x": 5}}
+    conf = {"auto.register.schemas": False, "use.latest.version": True}
+    latest = client.get_latest_version(f"{topic}-value")
+    mine = AvroSerializer(client, latest.schema, conf=conf)(value, value_of(topic))
+    assert mine is not None
+    packed = {name: {"$bytes": base64.b64encode(part).decode()} if isinstance(part, bytes) else part for name, part in value.items()}
+    javascript = Javascript(node, tmp_path, url, topic)
+    theirs = base64.b64decode(javascript.tell(write=[packed], config={"useLatestVersion": True})["written"][0])
+    assert theirs == mine
+    assert int.from_bytes(theirs[1:5], "big") == latest.schema_id
+    read = AvroDeserializer(client)(theirs, value_of(f"clean.{EVENT}"))
+    assert (read["track"], read["inner"], read["_event_id"], read["_attempt"]) == ("x", {"x": 5}, ENVELOPE_VALUES["_event_id"], 1)
+    found = javascript.tell(read=[base64.b64encode(mine).decode()])["found"][0]
+    assert (found["track"], found["inner"], base64.b64decode(found["_event_id"])) == ("x", {"x": 5}, ENVELOPE_VALUES["_event_id"])

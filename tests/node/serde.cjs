@@ -4,7 +4,8 @@
 
 const { AvroDeserializer, AvroSerializer, SchemaRegistryClient, SerdeType } = require("@confluentinc/schemaregistry");
 
-// Longs beyond 2^53 and bytes survive the way through JSON as text.
+// Bytes are {"$bytes": base64} on the way in and base64 on the way out; longs beyond 2^53 come out as text.
+const sent = (_name, value) => (value && value.$bytes !== undefined ? Buffer.from(value.$bytes, "base64") : value);
 const plain = (_name, value) =>
   typeof value === "bigint" ? String(value) : value && value.type === "Buffer" ? Buffer.from(value.data).toString("base64") : value;
 
@@ -38,7 +39,7 @@ let text = "";
 process.stdin.setEncoding("utf8");
 process.stdin.on("data", (part) => (text += part));
 process.stdin.on("end", () =>
-  main(JSON.parse(text)).then(
+  main(JSON.parse(text, sent)).then(
     (answer) => process.stdout.write(JSON.stringify(answer, plain), () => process.exit(0)),
     (error) => process.stderr.write(`${error?.stack ?? error}\n`, () => process.exit(1)),
   ),

@@ -31,7 +31,7 @@ SCENES: dict[str, Scene] = {
     ],
     "by name and by path are one": [
         post(BY_PATH + "/versions", sent(A), has={"id": 1}),
-        get(BY_NAME + "/versions/1", contains=("Play",)),
+        get(BY_NAME + "/versions/1", has={"subject": "s"}, contains=("Play",)),
         post(BY_NAME + "/versions", sent(MORE), has={"id": 2}),
         get(BY_PATH + "/versions", same=[1, 2]),
         get(BY_PATH + "/versions/latest", has={"version": 2}),

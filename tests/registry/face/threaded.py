@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from registry.expected import Expected
+from registry.history import Byline
 from tests.registry.face.service import serving
 
 
 @contextmanager
-def served(home: Path) -> Iterator[str]:
-    """Its address. What ended the server before its time is raised."""
+def served(home: Path, *declarations: Mapping[str, Any]) -> Iterator[str]:
+    """Its address; these events are declared. What ended the server before its time is raised."""
     loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
     told: list[str] = []
     failed: list[BaseException] = []
 
     async def serve() -> None:
-        async with serving(home) as client:
-            told.append(client.url)
+        async with serving(home) as face:
+            for declaration in declarations:
+                await face.catalog.declare(dict(declaration), Expected(), Byline())
+            told.append(face.url)
             started.set()
             await stop.wait()
 
