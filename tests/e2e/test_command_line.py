@@ -53,7 +53,10 @@ def test_a_session(platform: Platform, hourmark: Hourmark, tmp_path: Path) -> No
     hourmark("send", event_type, "--stdin", stdin='{"number": 2, "text": "two"}\n\n{"number": 3}\n')
     refused = json.loads(hourmark("send", event_type, '{"number": "four"}', "--json", code=1))
     assert (refused["verdict"], refused["code"], refused["path"]) == ("rejected", "schema_mismatch", "/payload/number")
-    tailed = [json.loads(line) for line in hourmark("tail", event_type, "--from-start", "-n", "3", "--for", "60", "--json").splitlines()]
+    tailed = [
+        json.loads(line)
+        for line in hourmark("tail", event_type, "--only", "accepted", "--from-start", "-n", "3", "--for", "60", "--json").splitlines()
+    ]
     assert sorted(line["event"]["number"] for line in tailed) == [1, 2, 3]
     refused = json.loads(hourmark("tail", event_type, "--rejected", "--from-start", "-n", "1", "--for", "60", "--json"))
     assert refused["code"] == "schema_mismatch"
