@@ -1,0 +1,81 @@
+"""A folder in git against a real registry, receiver and Kafka: planned, applied by the recipe in the docs, read, changed, pruned."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from cli.catalogue import Catalogue
+from tests.cli.git_folder import GitFolder, field, optional
+from tests.cli.recipe import Ran, shell, step
+from tests.integration.front_door import Services
+
+pytestmark = pytest.mark.real
+
+
+async def test_plan_apply_and_prune(services: Services, tmp_path: Path) -> None:
+    space = f"t{token_hex(6)}"
+    folder = GitFolder(tmp_path / "source")
+    at = {"HOURMARK_REGISTRY_URL": services.registry, "HOURMARK_KAFKA": services.kafka, "HOURMARK_HOME": str(tmp_path / "home")}
+    registry = Catalogue(services.registry)
+
+    async def said(lines: str, **more: str) -> Ran:
+        return await asyncio.to_thread(shell, lines, folder.root, **at, **more)
+
+    async def document(lines: str) -> tuple[int, Any]:
+        ran = await said(lines)
+        return ran.code, json.loads(ran.out)
+
+    old, new = f"{space}.old", f"{space}.new"
+    retired = {"state": "deprecated", "replaced_by": new}
+    folder.declare(old, field("track", "string"), owner=space, tier="debug", lifecycle=retired)
+    folder.declare(new, field("track", "string"), owner=space, tier="debug")
+    folder.commit()
+    code, plan = await document("hourmark plan events --json")
+    assert (code, [(e["event"], e["state"]) for e in plan["events"]]) == (0, [(new, "created"), (old, "created")])
+    assert (await said("hourmark check events --server here")).code == 0
+
+    ran = await said(step("apply"), GITHUB_ACTOR="ann", GITHUB_SHA="abc123")
+    assert ran.code == 0, ran
+    assert ran.out.index(f"+ {new} revision") < ran.out.index(f"+ {old} revision")
+    assert "receiver 1 node" in ran.out
+    current = await asyncio.to_thread(registry.ask, "GET", f"/v1/events/{old}/revisions")
+    assert [(r["author"], r["message"]) for r in current["revisions"]] == [("ann", "abc123")]
+    again = await said(step("apply"), GITHUB_ACTOR="ann", GITHUB_SHA="abc123")
+    assert again.code == 0
+    assert "nothing to do" in again.out
+
+    await asyncio.to_thread(_commits, services.kafka, f"{space}-reader", f"clean.{new}")
+    folder.declare(new, field("track", "string"), optional("ms", "long"), owner=space, tier="debug")
+    code, plan = await document("hourmark plan events --json")
+    [change] = [event for event in plan["events"] if event["state"] == "changed"]
+    assert [(step["kind"], step["what"]) for step in change["changes"]] == [("added", "field ms")]
+    assert [reader["group"] for reader in change["readers"]] == [f"{space}-reader"]
+
+    folder.declare(old, field("track", "long"), owner=space, tier="debug", lifecycle=retired)
+    ran = await said("hourmark apply events --yes")
+    assert ran.code == 1
+    assert "nothing was applied" in ran.err
+    assert f"events/{old}.avsc:4" in ran.out
+
+    (folder.events / f"{old}.yaml").unlink()
+    (folder.events / f"{old}.avsc").unlink()
+    ran = await said(f"hourmark apply events --yes --prune --owner {space}")
+    assert ran.code == 0, ran
+    gone = await asyncio.to_thread(registry.get, old)
+    assert gone["declaration"]["lifecycle"] == {"state": "blocked", "reason": "removed from source"}
+    first = current["revisions"][0]["revision"]
+    ran = await said(f"hourmark diff {old}@{first} {old}")
+    assert (ran.code, "lifecycle.state: deprecated → blocked" in ran.out) == (0, True)
+
+
+def _commits(kafka: str, group: str, topic: str) -> None:
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": group})
+    consumer.commit(offsets=[TopicPartition(topic, 0, 0)], asynchronous=False)
+    consumer.close()
