@@ -6,7 +6,7 @@ Refuses schemas without the envelope: a record written with such a one could not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ..avro import inner_space
@@ -14,7 +14,7 @@ from ..catalog import Declared
 from ..compile import NAMESPACE, canonical, wire_schema
 from ..expected import Expected
 from ..history import Byline
-from ..refusal import Refused
+from ..refusal import Problem, Refused
 from ..store import Store, StoredEvent
 from ..strict import Parsed, full
 from . import access, catalogue_subjects, errors, register, settings, subjects
@@ -27,6 +27,8 @@ class Declares(Protocol):
     """The catalogue, as far as the face needs it."""
 
     async def declare(self, document: object, expected: Expected, byline: Byline) -> Declared: ...
+
+    def check(self, document: object) -> dict[str, Any]: ...
 
 
 class _Planned(NamedTuple):
@@ -55,6 +57,18 @@ class DeclaredSubjects:
                 if exc.code != "revision_mismatch":
                     raise _told(exc) from None
         raise errors.FaceError(409, 409, f"{event} is being changed by others at the same time; try again")
+
+    def problems(self, event: str, sent: Parsed) -> list[str]:
+        """What the catalogue would have against this wire schema besides what resolution finds; blocking."""
+        current = self._store.event(event)
+        if current is None:
+            return []
+        try:
+            payload = payload_of(event, sent, current.document["schema"])
+        except errors.FaceError as exc:
+            return [exc.message]
+        verdict = self._catalog.check({**current.document, "schema": payload})
+        return [] if verdict["ok"] else _texts(verdict["problems"]) or [verdict["message"]]
 
     def _plan(self, asked: Asked, event: str, reading: Any) -> _Planned:
         with reading() as connection:
@@ -128,10 +142,14 @@ def _bare(field: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _told(exc: Refused) -> errors.FaceError:
-    problems = [f"{problem.path}: {problem.message}; {problem.fix}" for problem in exc.problems] or [exc.message]
+    problems = _texts(exc.problems) or [exc.message]
     if exc.code == "incompatible_schema":
         return errors.incompatible(problems)
     return errors.invalid_schema(f"The catalogue refuses the schema ({exc.code}): {'; '.join(problems):.3000}")
+
+
+def _texts(problems: Sequence[Problem]) -> list[str]:
+    return [f"{problem.path}: {problem.message}; {problem.fix}" for problem in problems]
 
 
 _RULES = settings.Rules(settings.READWRITE, catalogue_subjects.LEVEL, False, False, None, {})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
-from . import errors, formats, register, sequence, settings, subjects
+from ..tables import schemas
+from . import errors, formats, register, sequence, subjects
 from .forms import Version
 from .names import DEFAULT, Subject, subject_named
+from .tables import face_schemas
 
 LATEST = -1
 EVERYWHERE = ":*:"
@@ -112,21 +114,22 @@ def text_of(connection: Connection, context: str, version: Version, form: str) -
     return version.text
 
 
+def compared(found: list[Version], wanted: int | None) -> list[Version]:
+    """Those of the live versions that a check is against: all (None), the latest (-1), if any, or this one. Raises FaceError."""
+    if wanted is None:
+        return found
+    kept = found[-1:] if wanted == LATEST else [version for version in found if version.version == wanted]
+    if not kept and wanted != LATEST:
+        raise errors.no_version(wanted)
+    return kept
+
+
 def largest_id(connection: Connection, context: str) -> int:
     """The highest id of a schema in a context."""
-    from sqlalchemy import func, select
-
-    from ..tables import schemas
-    from .tables import face_schemas
-
     own = connection.execute(select(func.max(face_schemas.c.id)).where(face_schemas.c.context == context)).scalar() or 0
     if context != DEFAULT:
         return max(own, sequence.last_id(connection, context))
     return max(own, connection.execute(select(func.max(schemas.c.id))).scalar() or 0)
-
-
-def level_of(connection: Connection, subject: Subject) -> settings.Rules:
-    return settings.rules(connection, subject)
 
 
 def _scopes(connection: Connection, context: str, prefix: str) -> list[tuple[str, str, bool]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
 from sqlalchemy import Connection
 
-from . import compat, errors, forms, queries, references, register, settings, subjects
+from . import catalogue_subjects, compat, errors, formats, forms, queries, register, settings, subjects
 from . import requests as asks
+from .declared import DeclaredSubjects
 from .forms import Version
 from .names import Subject
 from .requests import Desk
@@ -18,8 +20,8 @@ from .speech import answer, body_of, flag
 class Reads:
     """Handlers that change nothing."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, declared: DeclaredSubjects) -> None:
+        self._desk, self._declared = desk, declared
 
     async def types(self, request: web.Request) -> web.StreamResponse:
         return answer(request, list(forms.KINDS))
@@ -122,19 +124,17 @@ class Reads:
         subject, wanted = asks.subject(request), asks.version(request) if "version" in request.match_info else None
         sent, normalize = forms.sent(await body_of(request)), flag(request, "normalize")
 
-        def check(connection: Connection) -> list[str]:
+        def check(connection: Connection) -> tuple[str | None, formats.Schema, list[str]]:
             named = settings.resolve(connection, subject)
             rules, found = settings.rules(connection, named), subjects.live(subjects.versions(connection, named))
-            refs = references.settled(connection, sent.references, named.context)
-            scene = register.Scene(named, rules, found, refs, references.used(connection, refs, named.context), 0)
-            schema = register.schema_of(scene, sent, normalize)
-            if wanted is not None and (found or wanted != queries.LATEST):
-                found = [version for version in found if version.version == wanted] if wanted != queries.LATEST else found[-1:]
-                if not found:
-                    raise errors.no_version(wanted)
-            return compat.problems(rules, schema, sent.metadata, found, register.reader(connection, named.context))
+            schema = register.schema_of(register.scene_of(connection, named, sent, found), sent, normalize)
+            against = queries.compared(found, wanted)
+            problems = compat.problems(rules, schema, sent.metadata, against, register.reader(connection, named.context))
+            return catalogue_subjects.event_of(named), schema, problems
 
-        problems = await self._desk.read(check)
+        event, schema, problems = await self._desk.read(check)
+        if event is not None and schema.avro is not None and not problems:
+            problems = await asyncio.to_thread(self._declared.problems, event, schema.avro)
         more = {"messages": problems} if flag(request, "verbose") else {}
         return answer(request, {"is_compatible": not problems, **more})
 

@@ -109,9 +109,7 @@ def look_up(connection: Connection, subject: Subject, sent: Sent, *, normalize: 
     candidates = found if deleted else subjects.live(found)
     if not sent.text:
         raise errors.no_schema() if candidates else errors.no_subject(subject.shown)
-    refs = references.settled(connection, sent.references, subject.context)
-    scene = Scene(subject, settings.rules(connection, subject), found, refs, references.used(connection, refs, subject.context), 0)
-    schema = schema_of(scene, sent, normalize)
+    schema = schema_of(scene_of(connection, subject, sent, found), sent, normalize)
     if not candidates:
         raise errors.no_subject(subject.shown)
     for version in candidates[::-1]:
@@ -139,6 +137,12 @@ def read_scene(connection: Connection, subject: Subject, sent: Sent) -> Scene:
     used = references.used(connection, refs, subject.context, deleted=bool(sent.id))
     rules, versions = settings.rules(connection, subject), subjects.versions(connection, subject)
     return Scene(subject, rules, versions, refs, used, subjects.last_version(connection, subject))
+
+
+def scene_of(connection: Connection, subject: Subject, sent: Sent, found: list[Version]) -> Scene:
+    """For reads. Raises FaceError (42201) for references that lead nowhere."""
+    refs = references.settled(connection, sent.references, subject.context)
+    return Scene(subject, settings.rules(connection, subject), found, refs, references.used(connection, refs, subject.context), 0)
 
 
 def schema_of(scene: Scene, sent: Sent, normalize: bool) -> formats.Schema:

@@ -28,8 +28,9 @@ class Face:
     def __init__(self, database: Database, store: Store, catalog: Declares, *, admin_token: str = "", auto_register: bool = False) -> None:
         door = access.Access(store, admin_token, auto_register=auto_register)
         self._desk = Desk(database, door)
-        self._reads, self._dials = Reads(self._desk), Dials(self._desk)
-        self._writes = Writes(self._desk, database, DeclaredSubjects(store, catalog, door))
+        declared = DeclaredSubjects(store, catalog, door)
+        self._reads, self._dials = Reads(self._desk, declared), Dials(self._desk)
+        self._writes = Writes(self._desk, database, declared)
 
     def routes(self) -> list[web.RouteDef]:
         reads, writes, dials = self._reads, self._writes, self._dials

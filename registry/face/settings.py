@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, delete, insert, select
 
 from . import catalogue_subjects as declared
-from .names import DEFAULT, GLOBAL, Subject
+from .names import DEFAULT, GLOBAL, Subject, subject_named
 from .tables import face_settings
 
 LEVEL: Final = "BACKWARD"
@@ -87,6 +87,4 @@ def resolve(connection: Connection, subject: Subject) -> Subject:
     alias = (config or {}).get("alias")
     if not alias:
         return subject
-    from .names import subject_named
-
     return subject_named(alias, subject.context)

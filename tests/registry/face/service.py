@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,42 +10,46 @@ from typing import Any
 from aiohttp import web
 
 from hourmark.serving import AppRunner
-from registry.catalog import Declared, draft
+from registry.catalog import Catalog
 from registry.database import Database
-from registry.declaration import read
 from registry.document import MAX_BYTES
-from registry.expected import Expected
 from registry.face.routes import Face
 from registry.face.speech import speaking
-from registry.history import Byline
-from registry.provision import Provisioned
+from registry.history import History
+from registry.outbox import Publisher
+from registry.provision import Provisioned, Provisioner, Wanted
 from registry.store import Store
 from registry.web import answered
 from tests.registry.service import Client
 
 
-class StoreOnly:
-    """Declares without topics and without broadcast; `refuse`: raised by the next declarations."""
+class NoTopics(Provisioner):
+    """Topics are there as soon as they are wanted."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.refuse: list[Exception] = []
+    def __init__(self) -> None:
+        pass
 
-    async def declare(self, document: object, expected: Expected, byline: Byline) -> Declared:
-        if self.refuse:
-            raise self.refuse.pop(0)
-        declaration = read(document)
-        current = self._store.event(declaration.event)
-        expected.check(current.revision if current else 0, careful=False)
-        stands = Provisioned(4, raw_created=False)
-        stored = await asyncio.to_thread(self._store.commit, draft(declaration, current, stands, byline))
-        return Declared(stored, current is None, True, [])
+    def all_event_topics(self, wanted: Iterable[Wanted]) -> dict[str, Provisioned | Exception]:
+        return {one.event: Provisioned(one.partitions, raw_created=False) for one in wanted}
+
+
+class Unheard(Publisher):
+    """Takes everything for published."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def committed(self, revision: int) -> None:
+        pass
+
+    async def wait_published(self, revision: int, timeout: float) -> None:
+        pass
 
 
 class Serving:
     """`url`, `client`, and what is behind them."""
 
-    def __init__(self, url: str, client: Client, store: Store, catalog: StoreOnly) -> None:
+    def __init__(self, url: str, client: Client, store: Store, catalog: Catalog) -> None:
         self.url, self.client, self.store, self.catalog = url, client, store, catalog
 
 
@@ -56,7 +59,7 @@ async def serving(where: Path | str, **more: Any) -> AsyncIterator[Serving]:
     database = Database(where if isinstance(where, str) else f"sqlite:///{where / 'registry.db'}")
     database.migrate()
     store = Store(database)
-    catalog = StoreOnly(store)
+    catalog = Catalog(store, History(database), NoTopics(), Unheard())
     app = web.Application(client_max_size=MAX_BYTES, middlewares=[answered, speaking])
     app.add_routes(Face(database, store, catalog, **more).routes())
     runner = AppRunner(app, access_log=None)
