@@ -30,20 +30,17 @@ def parked(
     They are replayed by themselves as soon as their event type is declared and active.
     """
     from .addresses import find
-    from .failures import WrongInput
     from .held.waiting import survey
     from .output import print_json
 
     at = find("kafka")
     found = survey(at, event_type)
-    if event_type is not None and event_type not in found.held:
-        raise WrongInput(f"nothing of {event_type} is parked, and nothing was", remedy="`hourmark parked` lists what waits")
     lifecycles = _lifecycles(at)
     rows = [_row(held, found, lifecycles) for held in found.held.values() if held.events or everything or event_type is not None]
     rows.sort(key=lambda row: -row["waiting"])
     if as_json:
         print_json({"looked_at": found.looked_at, "of": found.of, "sampled": found.sampled, "unnamed": found.unnamed, "types": rows})
-    elif event_type is not None:
+    elif event_type is not None and rows:
         _one(rows[0], found)
     else:
         _list(rows, found)
@@ -102,7 +99,8 @@ def _list(rows: list[dict[str, Any]], found: Survey) -> None:
 
     out = console()
     if not rows:
-        out.print("nothing is parked: every event that came was of a declared type")
+        out.print("nothing waits: every event that came was of a declared type")
+        _say_sampled(found)
         return
     cells = [
         (r["type"], r["waiting"], _moment(r["since"]), _moment(r["newest"]), _senders(r["senders"]), _moment(r["expires"]), r["state"])
