@@ -112,7 +112,7 @@ SCENES: dict[str, Scene] = {
         delete("{at}/subjects/{t}?permanent=true"),
         get("{at}/schemas/ids/{id}/subjects", 404, 40403),
         get("{at}/schemas/ids/{id}", 404, 40403),
-        register(record("OnlyHere", a="int")),
+        register(record("OnlyHere", a="int"), has={"id": "{id}"}),
     ],
     "deleted versions do not count for compatibility": [
         put("{at}/config/{s}", {"compatibility": "NONE"}),
