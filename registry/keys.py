@@ -51,11 +51,11 @@ class WriteKeys:
 
     async def delete(self, name: str, expected: Expected, byline: Byline) -> int:
         """Take a write key away; returns the revision of that. Raises Refused (404, 412)."""
-        await asyncio.to_thread(self._provisioner.probe)
         while True:
             known = await asyncio.to_thread(self._look, name, expected)
             if known is None:
                 raise refuse(404, "unknown_key", f"there is no write key {name!r:.100}", "GET /v1/keys lists them")
+            await asyncio.to_thread(self._provisioner.probe)
             try:
                 said = Record("delete_key", f"key/{name}", byline)
                 revision = await asyncio.to_thread(self._store.delete_key, name, said, known.revision)

@@ -202,7 +202,8 @@ def _said(request: web.Request, name: str, most: int) -> str:
     header = f"Hourmark-{name.title()}"
     place = f"?{name}" if name in request.query else header
     found = (request.query[name] if name in request.query else request.headers.get(header, "")).strip()
-    if len(found) > most or not found.replace("\n", "").isprintable():
+    lines = found.splitlines() if name == "message" else [found]
+    if len(found) > most or not all(line.isprintable() for line in lines):
         raise invalid(place, f"{name} must be text in UTF-8 of at most {most} characters, without control characters")
     return found
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.registry.hostile import Hostile
+from tests.registry.hostile import serving as serving_the_hostile
+
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
@@ -16,3 +19,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     with request.getfixturevalue("postgres").database() as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
+    """A registry without Kafka, and a client that sends whatever it is told."""
+    with serving_the_hostile(tmp_path_factory.mktemp("registry")) as client:
+        yield client
