@@ -75,7 +75,7 @@ _ENVIRONMENT: Mapping[str, str] = {
 def find(*need: str) -> Addresses:
     """The platform's addresses. Raises Unreachable naming what is missing and how to give it."""
     from_stack = stack_file()
-    from_environment: dict[str, Any] = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
+    from_environment: dict[str, Any] = {name: value for name, variable in _ENVIRONMENT.items() if (value := told(variable))}
     if os.environ.get("HOURMARK_HOUR_SECONDS"):
         from_environment["hour_seconds"] = _whole(os.environ["HOURMARK_HOUR_SECONDS"])
     merged = {**from_stack, **from_environment}
@@ -90,6 +90,17 @@ def find(*need: str) -> Addresses:
             remedy=f"start one with `hourmark up --detach`, or set {variables}",
         )
     return found
+
+
+def told(variable: str) -> str:
+    """A variable of the environment, or what stands in the file that `<VARIABLE>_FILE` names. Raises WrongInput when it cannot be read."""
+    path = os.environ.get(f"{variable}_FILE", "")
+    if os.environ.get(variable) or not path:
+        return os.environ.get(variable, "")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as exc:
+        raise WrongInput(f"{variable}_FILE cannot be read: {getattr(exc, 'strerror', None) or exc}", where=path) from exc
 
 
 def lake_options() -> dict[str, str]:
