@@ -21,10 +21,11 @@ def complete(document: object) -> dict[str, Any]:
 def against(document: Mapping[str, Any], before: Mapping[str, Any] | None, versions: Sequence[Version]) -> list[Problem]:
     """Problems of replacing `before` (None: it is new) by a sound declaration; `versions`: all schemas so far, newest first."""
     current, partitions = None, 0
-    if before is not None and not check(before):
+    if before is not None and (before == document or not check(before)):
         old = Declaration.model_validate(before)
         current, partitions = old.document(), old.partitions or TIERS[old.tier].partitions
-    sound = [version for version in reversed(versions) if _was_sound(document, version[1])]  # the registry cannot have the others
+    others = [version for version in reversed(versions) if version[1] != document["schema"]]  # a schema may always follow itself
+    sound = [version for version in others if _was_sound(document, version[1])]  # the registry cannot have the rest
     return change.problems(Declaration.model_validate(document), current, partitions, sound)
 
 
