@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from hourmark.crashpoints import FAULTS
 from local.ports import HOST, free_port
+from local.server import bound_to_parent, spawn
 
 
 class Answer(NamedTuple):
@@ -45,7 +46,8 @@ class RegistryProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> RegistryProcess:
-        self.start()
+        if self._process is None:
+            self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
@@ -56,7 +58,7 @@ class RegistryProcess:
 
     def start(self, *, ready: bool = True) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([sys.executable, "-m", "registry"], env=self._environ, stdout=log, stderr=log)
+            self._process = spawn(bound_to_parent([sys.executable, "-m", "registry"]), env=self._environ, stdout=log, stderr=log)
         if ready:
             self.ready()
 
@@ -81,12 +83,14 @@ class RegistryProcess:
         assert self._process is not None
         assert self._process.wait(60) == -signal.SIGKILL, self._log.read_text()
 
-    def ask(self, method: str, path: str, body: Any = None, timeout: float = 60.0) -> Answer:
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """The answer; of an answer in lines the list of them."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, method=method, headers={"Content-Type": "application/json"})
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json", **headers}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                return Answer(answer.status, json.load(answer))
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                lines = answer.headers.get_content_type() == "application/x-ndjson"
+                return Answer(answer.status, [json.loads(line) for line in answer] if lines else json.load(answer))
         except urllib.error.HTTPError as exc:
             return Answer(exc.code, json.load(exc))
         except OSError:
