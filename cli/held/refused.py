@@ -147,5 +147,5 @@ def _masked(original: bytes) -> Mapping[str, Any]:
 
 def rows(found: Found) -> Iterator[dict[str, Any]]:
     """Largest groups first."""
-    for group, refused in sorted(found.groups.items(), key=lambda item: -item[1].events):
+    for group, refused in sorted(found.groups.items(), key=lambda item: (-item[1].events, item[0])):
         yield as_json(group, refused)

@@ -144,7 +144,7 @@ class Resend:
         if offset < reached.get(partition, 0):
             self.outcome.before += 1
             return
-        event_id, why = _sendable(reject, value)
+        event_id, why = sendable(reject, value)
         if why:
             self.outcome.left[why] += 1
         elif event_id not in self._sent:
@@ -186,7 +186,7 @@ class Resend:
         self._seen.clear()
 
 
-def _sendable(reject: Reject, value: bytes) -> tuple[str, str]:
+def sendable(reject: Reject, value: bytes) -> tuple[str, str]:
     """The id under which the receiver will answer, or why the event cannot be sent."""
     if reject.room != RECEIVER:
         return "", f"refused by {reject.room}: its bytes are no event that a receiver could read"
