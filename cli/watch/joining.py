@@ -5,6 +5,7 @@ Dedup workers write a clean partition in raw order, so a raw record that somethi
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from itertools import takewhile
 from typing import Generic, TypeVar
 
@@ -22,7 +23,7 @@ class Join(Generic[T]):
     def __init__(self, start: int, source: int = 1, *, trusted: bool = True) -> None:
         self._start, self._source = start, source
         self._floor = start if trusted else None
-        self._waiting: dict[int, tuple[T, int]] = {}
+        self._waiting: OrderedDict[int, tuple[T, int]] = OrderedDict()  # a dict forgets slowly where its first one is
         self._ahead: set[int] = set()
         self._mark = (0, -1)
         self.held = 0
@@ -65,6 +66,8 @@ class Join(Generic[T]):
         return [] if self._floor is None else self._overtaken(offset)
 
     def _overtaken(self, offset: int) -> list[T]:
+        if not self._waiting or next(iter(self._waiting)) >= offset:
+            return []
         older = list(takewhile(lambda one: one < offset, self._waiting))  # they wait in the order of their offsets
         return [record for one in older if (record := self._take(one)) is not None]
 
