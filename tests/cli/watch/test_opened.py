@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from cli.sealed import LocalLake, Opened, connect
+from cli.sealed import Lake, LocalLake, Opened, connect
 from cli.watch import opened
 from cli.watch.log import Place, Span
 from cli.watch.opened import Opener, Registered
@@ -76,7 +76,7 @@ def feeds(chance: random.Random) -> list[Feed]:
     return made
 
 
-def rows(lake: LocalLake, found: Opened | None) -> list[tuple[Any, ...]]:
+def rows(lake: Lake, found: Opened | None) -> list[tuple[Any, ...]]:
     """All rows that a query sees, without `_final`, in one order; with the names and types of their columns."""
     with connect(lake, [TYPE], None if found is None else {TYPE: found}) as connection:
         columns = "* EXCLUDE _final" if found is not None else "*"
