@@ -13,6 +13,7 @@ from .names import DEFAULT, Subject, subject_named
 from .tables import face_schemas
 
 LATEST = -1
+SCHEMAS = 1000  # in one answer, as in Confluent's
 EVERYWHERE = ":*:"
 
 
@@ -91,20 +92,18 @@ def holders(connection: Connection, context: str, schema_id: int, subject: str, 
 
 
 def listed(connection: Connection, context: str, prefix: str, wanted: Filter, *, latest_only: bool) -> list[tuple[str, Version]]:
-    """Versions of all subjects of a prefix, with the subjects as they are shown."""
+    """Versions of all subjects of a prefix, at most 1000, with the subjects as they are shown."""
     keys = []
     for where, begins, qualified in _scopes(connection, context, prefix):
-        found = [
-            (subject, number)
-            for subject, number, gone in subjects.keys(connection, where)
-            if subject.startswith(begins) and wanted.takes(alive=not gone, dead=gone)
-        ]
+        every = subjects.keys(connection, where)
+        kept = [(name, number) for name, number, gone in every if name.startswith(begins) and wanted.takes(alive=not gone, dead=gone)]
         if latest_only:
-            found = list(dict(found).items())
-        keys += [(Subject(where, name).qualified() if qualified else name, Subject(where, name), number) for name, number in found]
-    page = wanted.page(sorted(keys, key=lambda key: (key[0], key[2])))
-    versions = [(shown, subjects.version(connection, subject, number)) for shown, subject, number in page]
-    return [(shown, version) for shown, version in versions if version is not None]
+            kept = list(dict(kept).items())
+        keys += [(Subject(where, name).qualified() if qualified else name, Subject(where, name), number) for name, number in kept]
+    limit = min(wanted.limit, SCHEMAS) if wanted.limit > 0 else SCHEMAS
+    page = wanted._replace(limit=limit).page(sorted(keys, key=lambda key: (key[0], key[2])))
+    known = {subject.key(): subjects.versions(connection, subject) for _, subject, _ in page}
+    return [(shown, version) for shown, subject, number in page for version in known[subject.key()] if version.version == number]
 
 
 def text_of(connection: Connection, context: str, version: Version, form: str) -> str:

@@ -24,11 +24,6 @@ def versions(connection: Connection, subject: Subject) -> list[Version]:
     return _select(connection, face_versions.c.context == subject.context, face_versions.c.subject == subject.name)
 
 
-def version(connection: Connection, subject: Subject, number: int) -> Version | None:
-    """One version, deleted or not."""
-    return next((found for found in versions(connection, subject) if found.version == number), None)
-
-
 def live(found: Iterable[Version]) -> list[Version]:
     return [each for each in found if not each.deleted]
 
