@@ -98,7 +98,7 @@ def unknown_names(kind: type[BaseSettings], environ: Mapping[str, str]) -> list[
     known = environment_names(kind)
     mine = str(kind.model_config.get("env_prefix", "")).upper()
     others = tuple(f"{PREFIX}{room}_" for room in ROOMS if f"{PREFIX}{room}_" != mine)
-    shared = environment_names(PlatformSettings).keys() | {f"{PREFIX}REDIS_URL", f"{PREFIX}LAKE_URL", f"{PREFIX}LAKE_OPTIONS"}
+    shared = environment_names(PlatformSettings).keys() | {f"{PREFIX}{name}" for name in ("REDIS_URL", "LAKE_URL", "LAKE_OPTIONS", "AUTHOR")}
     return sorted(
         n
         for n in environ
