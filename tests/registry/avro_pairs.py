@@ -1,4 +1,4 @@
-"""Random Avro schemas, random changes to them, and random data: everything from one `random.Random` (hypothesis shrinks it)."""
+"""Random Avro schemas, random changes to them, and random data: everything from one `random.Random`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ JUNK = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=5),
     max_leaves=15,
 )
+
+
+# Seeds, not st.randoms(): hypothesis would draw nearly the same schema again and again.
+CHANCES = st.integers(0, 2**32 - 1).map(Random)
 
 
 class Endless(Exception):

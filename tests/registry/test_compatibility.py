@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from registry.compatibility import check
 from registry.refusal import Problem
-from tests.registry.avro_pairs import JUNK, Pairs
+from tests.registry.avro_pairs import CHANCES, JUNK, Pairs
 from tests.registry.documents import payload
 
 A = ("a", "string")
@@ -212,7 +211,7 @@ def test_large_pieces_are_cut() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(JUNK, JUNK, st.randoms(use_true_random=False))
+@given(JUNK, JUNK, CHANCES)
 def test_anything_gets_an_answer(old: Any, new: Any, chance: Random) -> None:
     """Also schemas that are no payload of an event: recursive, without fields, no schema at all."""
     strange, changed = Pairs(chance).pair()

@@ -14,7 +14,6 @@ import fastavro
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
 from hourmark.event import ID_START
 from hourmark.schemas import WireSchema, avro_text
@@ -24,7 +23,7 @@ from registry.lakesafe import Survey
 from sinks.arrow import STAMP_COLUMNS, HourSchema, Shape, shape_of
 from sinks.columnar import ColumnarDecoder, run_of
 from sinks.decode import RowDecoder
-from tests.registry.avro_pairs import Pairs
+from tests.registry.avro_pairs import CHANCES, Pairs
 from tests.registry.documents import payload
 from tests.registry.test_compatibility import ALLOWED
 from tests.sinks.avro_chance import AvroChance
@@ -85,7 +84,7 @@ def without_logical(schema: WireSchema) -> Any:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
-@given(st.randoms(use_true_random=False))
+@given(CHANCES)
 def test_what_may_follow_stays_whole(chance: Random) -> None:
     older, newer = Pairs(chance, events=True).pair()
     assume(older != newer and not Survey(older).problems and not Survey(newer).problems and not check([(1, older)], newer))

@@ -12,15 +12,14 @@ import fastavro
 import pytest
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
 from registry import strict
 from registry.compatibility import LEVELS, check_avro, find
 from registry.refusal import Refused, pointer
 from registry.resolution import PROMOTIONS, Place, Resolution, resolve
-from tests.registry.avro_pairs import Endless, Pairs
+from tests.registry.avro_pairs import CHANCES, Endless, Pairs
 
-BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+BOUNDED = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 
 
 def parsed(schema: Any) -> strict.Parsed:
@@ -41,7 +40,7 @@ def decode(writer: strict.Parsed, reader: strict.Parsed, datum: Any) -> Any:
 
 
 @BOUNDED
-@given(st.randoms(use_true_random=False))
+@given(CHANCES)
 def test_what_is_called_compatible_decodes(chance: Random) -> None:
     pairs = Pairs(chance)
     before, after = (parsed(schema) for schema in pairs.pair())
@@ -56,7 +55,7 @@ def test_what_is_called_compatible_decodes(chance: Random) -> None:
 
 
 @BOUNDED
-@given(st.randoms(use_true_random=False))
+@given(CHANCES)
 def test_verdicts_are_those_of_the_library(chance: Random) -> None:
     before, after = (parsed(schema) for schema in Pairs(chance).pair())
     for reader, writer in ((before, after), (after, before)):
