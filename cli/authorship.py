@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
+from functools import cache
 
 ENVIRONMENT = "HOURMARK_AUTHOR"
 
 
 def author() -> str:
     """A name, or nothing where nobody has one (a container). The registry keeps what it is told; it does not prove it."""
-    return os.environ.get(ENVIRONMENT, "").strip() or _of_git() or _of_system()
+    return os.environ.get(ENVIRONMENT, "").strip() or _known()
+
+
+@cache
+def _known() -> str:
+    return _of_git() or _of_system()
 
 
 def _of_git() -> str:

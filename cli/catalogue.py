@@ -7,12 +7,14 @@ import os
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from hourmark.errors import PlatformError
 
+from . import authorship
 from .failures import AnswerIsNo, Unreachable, WrongInput, did_you_mean
 from .refusals import problem_of, said
 
@@ -21,6 +23,25 @@ ADMIN_TOKEN = "HOURMARK_REGISTRY_ADMIN_TOKEN"
 
 class Overtaken(AnswerIsNo):
     """Somebody else changed it first."""
+
+
+class Change(NamedTuple):
+    """What a declaration follows (a revision, 0: nothing, None: whatever is there), why, and who makes it (empty: the user)."""
+
+    revision: int | None = None
+    message: str = ""
+    author: str = ""
+
+    def headers(self) -> dict[str, str]:
+        said = {"Hourmark-Author": self.author or authorship.author(), "Hourmark-Message": self.message}
+        # http.client writes headers as latin-1, the registry reads them as UTF-8
+        found = {name: " ".join(text.split()).encode("utf-8", "replace").decode("latin-1") for name, text in said.items() if text}
+        if self.revision is None:
+            return found
+        return found | ({"If-Match": f'"{self.revision}"'} if self.revision else {"If-None-Match": "*"})
+
+
+ANYHOW = Change()
 
 
 class Catalogue:
@@ -61,11 +82,23 @@ class Catalogue:
         if event_type not in known:
             raise unknown_type(event_type, known)
 
-    def declare(self, event_type: str, declaration: Any, wait: float = 0.0) -> dict[str, Any]:
-        """Declare it; with `wait` seconds the answer says when each node had applied it."""
-        query = f"?wait={wait:g}s" if wait else ""
-        answer: dict[str, Any] = self.ask("PUT", f"/v1/events/{urllib.parse.quote(event_type)}{query}", declaration, wait)
+    def declare(self, event_type: str, declaration: Any, wait: float = 0.0, change: Change = ANYHOW) -> dict[str, Any]:
+        """Declare it; with `wait` seconds the answer says when each node had applied it. Raises Overtaken when `change` follows another."""
+        answer: dict[str, Any] = self.ask("PUT", _declared_at(event_type, wait), declaration, wait, change.headers())
         return answer
+
+    def declare_aloud(
+        self, event_type: str, declaration: Any, wait: float, told: Callable[[dict[str, Any]], None], change: Change = ANYHOW
+    ) -> dict[str, Any]:
+        """The same; each stage is `told` as soon as it is complete."""
+        headers = change.headers() | {"Accept": "application/x-ndjson"}
+        with self._asked("PUT", _declared_at(event_type, wait), declaration, wait, headers) as answer:
+            for line in answer:
+                said: dict[str, Any] = json.loads(line)
+                if "revision" in said:
+                    return said
+                told(said)
+            raise ValueError("it went away before all was said")
 
     def check(self, event_type: str, declaration: Any) -> dict[str, Any]:
         """What the registry would say to this declaration: `{ok, outcome, code, message, problems}`; nothing is changed."""
@@ -74,10 +107,22 @@ class Catalogue:
 
     def replace(self, event_type: str, declaration: Any, revision: int, wait: float = 0.0, message: str = "") -> dict[str, Any]:
         """Declare it as the successor of this revision (0: of nothing). Raises Overtaken when another one is current."""
-        believed = {"If-Match": f'"{revision}"'} if revision else {"If-None-Match": "*"}
-        path = f"/v1/events/{urllib.parse.quote(event_type, safe='')}" + (f"?wait={wait:g}s" if wait else "")
-        answer: dict[str, Any] = self.ask("PUT", path, declaration, wait, believed | _byline(message))
-        return answer
+        return self.declare(event_type, declaration, wait, Change(revision, message))
+
+    def revision(self, event_type: str) -> int:
+        """The current revision of an event type, 0 when it is not declared."""
+        try:
+            return int(self.ask("GET", f"/v1/events/{urllib.parse.quote(event_type, safe='')}")["revision"])
+        except WrongInput as exc:
+            if exc.facts.get("status") == HTTPStatus.NOT_FOUND:
+                return 0
+            raise
+
+    def revisions(self, event_type: str, most: int) -> list[dict[str, Any]]:
+        """Its newest revisions first: revision, author, at (seconds since 1970), message."""
+        path = f"/v1/events/{urllib.parse.quote(event_type, safe='')}/revisions?limit={most}"
+        found: list[dict[str, Any]] = self.ask("GET", path)["revisions"]
+        return found
 
     def schema(self, schema_id: int) -> dict[str, Any]:
         """A wire schema by its id, as Avro JSON."""
@@ -86,15 +131,20 @@ class Catalogue:
 
     def ask(self, method: str, path: str, body: Any = None, patience: float = 0.0, headers: Mapping[str, str] | None = None) -> Any:
         """One request; the decoded answer. `patience`: seconds beyond the usual time-out that the answer may take."""
+        with self._asked(method, path, body, patience, headers or {}) as answer:
+            return json.load(answer)
+
+    @contextmanager
+    def _asked(self, method: str, path: str, body: Any, patience: float, headers: Mapping[str, str]) -> Iterator[Any]:
         data = None if body is None else json.dumps(body).encode()
-        said = {"Content-Type": "application/json", **_admission(), **(headers or {})}
+        said = {"Content-Type": "application/json", **_admission(), **headers}
         try:
             request = urllib.request.Request(self.url + path, data=data, method=method, headers=said)
         except ValueError as exc:
             raise WrongInput(f"no address of a registry: {exc}", where=self.url, remedy="set HOURMARK_REGISTRY_URL") from exc
         try:
             with urllib.request.urlopen(request, timeout=self._timeout + patience) as answer:
-                return json.load(answer)
+                yield answer
         except urllib.error.HTTPError as exc:
             raise _refusal(exc, method, self.url + path) from exc
         except (OSError, ValueError) as exc:
@@ -119,17 +169,8 @@ def _admission() -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def _byline(message: str) -> dict[str, str]:
-    """Who changes it and why, as headers can say it."""
-    import getpass
-
-    try:
-        author = os.environ.get("HOURMARK_AUTHOR") or getpass.getuser()
-    except (OSError, KeyError):  # a container whose user has no name
-        author = ""
-    said = {"Hourmark-Author": author, "Hourmark-Message": message}
-    # http.client writes headers as latin-1, the registry reads them as UTF-8
-    return {name: " ".join(text.split()).encode("utf-8", "replace").decode("latin-1") for name, text in said.items() if text}
+def _declared_at(event_type: str, wait: float) -> str:
+    return f"/v1/events/{urllib.parse.quote(event_type, safe='')}" + (f"?wait={wait:g}s" if wait else "")
 
 
 def _refusal(exc: urllib.error.HTTPError, method: str, url: str) -> PlatformError:

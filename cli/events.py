@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from . import blocking
 from .workflow.new import new
 
 if TYPE_CHECKING:
-    from .catalogue import Catalogue
+    from .catalogue import Catalogue, Change
 
 
 SIDE_BY_SIDE = 32
@@ -40,6 +42,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(declare)
     events.command("new")(new)
+    blocking.register(events)
     app.add_typer(events)
 
 
@@ -47,22 +50,35 @@ def declare(
     sources: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML declarations, or folders of them.")],
     wait: Annotated[bool, typer.Option("--wait", help="Until every live node works by them.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds --wait may take for each.")] = 15.0,
+    message: Annotated[str, typer.Option("--message", "-m", help="Why; kept with the revisions.")] = "",
+    author: Annotated[str, typer.Option(help="Who; by default HOURMARK_AUTHOR, or your name in git.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Declare event types from YAML files.
 
-    Many are declared side by side; one that is refused does not keep the others back.
+    Many are declared side by side, replacements before what they replace; one that is refused does not keep the others back. If somebody
+    else changes a type at the same moment, theirs stands and yours is refused.
     """
     from .addresses import find
-    from .catalogue import Catalogue
-    from .declarations import read
+    from .catalogue import Catalogue, Change
+    from .declarations import read_all, waves
     from .failures import ANSWER_IS_NO
-    from .output import console, print_json, table
+    from .output import console, escaped, print_json, table
+    from .propagation import behind
 
-    declarations = [declaration for source in sources for declaration in read(source)]
+    declarations = read_all(sources)
     catalogue = Catalogue(find("registry").registry)
+    revision = _revisions(catalogue, len(declarations))
+
+    def one(event_type: str) -> dict[str, Any]:
+        change = Change(revision(event_type), message, author)
+        if wait and len(declarations) == 1 and not as_json:
+            return _aloud(catalogue, declarations[event_type], timeout, change)
+        return catalogue.declare(event_type, declarations[event_type], timeout if wait else 0.0, change)
+
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:  # the registry makes topics for many at a time
-        answers = list(pool.map(lambda d: catalogue.declare(d["event"], d, timeout if wait else 0.0), declarations))
+        answers = [answer for wave in waves(declarations) for answer in pool.map(one, wave)]
+    late = {line: None for answer in answers for line in behind(answer)}
     if as_json:
         print_json(answers)
     else:
@@ -70,7 +86,26 @@ def declare(
         columns = ("event type", "schema id", "version", "revision", "", "live on")
         console().print(table(columns, rows, right=columns[1:4]))
     if any(answer.get("waited") == "timeout" for answer in answers):
+        console(stderr=True).print("\n".join(["not everywhere yet:", *(f"  {escaped(line)}" for line in late)]))
         raise typer.Exit(ANSWER_IS_NO)
+
+
+def _revisions(catalogue: Catalogue, types: int) -> Callable[[str], int]:
+    """Asks for the current revision of an event type; for many types the list is asked for once."""
+    if types <= SIDE_BY_SIDE:
+        return catalogue.revision
+    known = {entry["event"]: int(entry["revision"]) for entry in catalogue.all()}
+    return lambda event_type: known.get(event_type, 0)
+
+
+def _aloud(catalogue: Catalogue, declaration: dict[str, Any], timeout: float, change: Change) -> dict[str, Any]:
+    """Declare one, and say each stage when it is complete."""
+    from .output import console, escaped
+    from .propagation import line
+
+    out = console()
+    out.print(escaped(declaration["event"]))
+    return catalogue.declare_aloud(declaration["event"], declaration, timeout, lambda stage: out.print(escaped(line(stage))), change)
 
 
 def _change(answer: dict[str, Any]) -> str:
@@ -80,24 +115,30 @@ def _change(answer: dict[str, Any]) -> str:
 def _live(answer: dict[str, Any]) -> str:
     if "nodes" not in answer:
         return "-"
+    rooms = ", ".join(f"{said['stage']} {said['applied']}/{said['of']}" for said in answer["stages"] if "of" in said)
     slowest = max((node["ms"] for node in answer["nodes"]), default=0.0)
-    late = "; others are still behind" if answer["waited"] == "timeout" else ""
-    return f"{len(answer['nodes'])} nodes, the slowest after {slowest:.0f} ms{late}"
+    return f"{rooms or 'no node yet'}, the slowest after {slowest:.0f} ms"
 
 
 @events.command(SHOW, hidden=True)
 def show(
     event_type: Annotated[str | None, typer.Argument(metavar="TYPE", help="Show this one in full.")] = None,
+    history: Annotated[bool, typer.Option("--history", help="Who changed it when and why.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """List the declared event types, or show one."""
+    from . import event_page
     from .addresses import find
     from .catalogue import Catalogue
+    from .failures import WrongInput
     from .output import console, print_json, table
 
+    if history and event_type is None:
+        raise WrongInput("--history is of one event type", remedy="`hourmark events TYPE --history`")
     catalogue = Catalogue(find("registry").registry)
     if event_type is not None:
-        _show(catalogue, event_type, as_json)
+        page = event_page.history if history else event_page.show
+        page(catalogue, event_type, as_json=as_json)
         return
     found = catalogue.all()
     if as_json:
@@ -106,31 +147,3 @@ def show(
     columns = ("event type", "tier", "owner", "partitions", "lifecycle", "description")
     rows = [(e["event"], e.get("tier"), e.get("owner"), e.get("partitions"), e.get("lifecycle"), e.get("description")) for e in found]
     console().print(table(columns, rows, right=["partitions"]) if rows else "nothing is declared yet: `hourmark declare FILE`")
-
-
-def _show(catalogue: Catalogue, event_type: str, as_json: bool) -> None:
-    from .output import console, print_json, table
-
-    found = catalogue.get(event_type)
-    if as_json:
-        print_json(found)
-        return
-    declaration = found["declaration"]
-    facts = [(name, declaration.get(name)) for name in ("description", "owner", "tier", "lifecycle", "key")]
-    facts += [(name.replace("_", " "), found[name]) for name in ("partitions", "schema_id", "schema_version", "revision")]
-    facts += [("sdks", ", ".join(declaration.get("sdks", ())))]
-    facts += [(f"retention {name}", span) for name, span in declaration.get("retention", {}).items()]
-    console().print(table(("", event_type), facts))
-    columns = ("field", "type", "meaning")
-    fields = declaration["schema"]["fields"]
-    console().print(table(columns, [(f["name"], _type_name(f["type"]), f.get("doc", "")) for f in fields], title="payload"))
-
-
-def _type_name(avro: Any) -> str:
-    if isinstance(avro, list):
-        return " or ".join(_type_name(branch) for branch in avro)
-    if isinstance(avro, dict):
-        logical = avro.get("logicalType")
-        symbols = f" of {', '.join(avro['symbols'])}" if avro.get("symbols") else ""
-        return str(logical or avro.get("type")) + symbols
-    return str(avro)

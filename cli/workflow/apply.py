@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hourmark.errors import PlatformError
 
+from .. import declarations
 from ..catalogue import Overtaken
 from ..failures import WrongInput
 from .delta import Step
-from .folder import replaced_by
 from .plan import REMOVED, Item
 
 if TYPE_CHECKING:
@@ -67,15 +67,8 @@ def carry_out(catalogue: Catalogue, items: list[Item], *, wait_s: float, message
 
 def waves(items: list[Item]) -> list[list[Item]]:
     """The items in groups, so that what replaces another one stands in an earlier group than that."""
-    left = {item.event: item for item in items}
-    found = []
-    while left:
-        wave = [item for item in left.values() if replaced_by(item.document) not in left or replaced_by(item.document) == item.event]
-        wave = wave or list(left.values())  # a circle: the registry says what it thinks of that
-        found.append(wave)
-        for item in wave:
-            del left[item.event]
-    return found
+    named = {item.event: item for item in items}
+    return [[named[event] for event in wave] for wave in declarations.waves({item.event: item.document for item in items})]
 
 
 def _declare(catalogue: Catalogue, item: Item, wait_s: float, message: str) -> dict[str, Any]:

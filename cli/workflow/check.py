@@ -11,8 +11,9 @@ import msgspec
 from registry.compile import canonical
 from registry.refusal import Problem
 
+from ..declarations import replaced_by
 from ..failures import WrongInput
-from .folder import Finding, Folder, Source, across, once, replaced_by
+from .folder import Finding, Folder, Source, across, once
 from .git import NoGit
 from .history import Past, past
 from .trees import Disk

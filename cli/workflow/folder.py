@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +13,7 @@ from registry.declaration import check
 from registry.document import parse_json, parse_yaml
 from registry.refusal import Problem, Refused
 
+from ..declarations import replaced_by
 from .places import Lines, of_malformed
 from .trees import SCHEMAS, Tree, Unreadable
 
@@ -173,10 +174,3 @@ def once(findings: Iterable[Finding]) -> list[Finding]:
     """The findings in the order of files and lines, each of them one time."""
     found = {(f.file, f.problem.path, f.problem.rule, f.event, f.problem.message): f for f in findings}
     return sorted(found.values(), key=lambda f: (f.file, f.line, f.problem.path))
-
-
-def replaced_by(document: Mapping[str, Any]) -> str:
-    """The event type that takes this one's place; empty when none is named."""
-    lifecycle = document.get("lifecycle")
-    target = lifecycle.get("replaced_by") if isinstance(lifecycle, dict) else None
-    return target if isinstance(target, str) else ""

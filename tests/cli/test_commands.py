@@ -6,9 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cli import authorship
+from cli.catalogue import Change
+from cli.declarations import waves
 from cli.failures import did_you_mean
 from tests.cli.conftest import Command
 
@@ -121,7 +125,8 @@ def test_a_faulty_schema_file_is_named(command: Command, monkeypatch: pytest.Mon
     (tmp_path / "a.avsc").write_text("{")
     said = command("declare", "a.yaml")
     assert said.code == 2
-    assert "/schema: a.avsc: the body is no JSON" in said.err
+    assert "/schema" in said.err
+    assert "a.avsc: the body is no JSON" in said.err
 
 
 def outside(arguments: list[str], out: str, **environment: str) -> tuple[int, str, str]:
@@ -147,3 +152,44 @@ def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
     code, out, err = outside(["query", "SELECT chr(233) AS x", "--csv"], "", PYTHONIOENCODING="ascii", HOURMARK_LAKE_URL=lake.as_uri())
     assert (code, err) == (0, "")
     assert "\\xe9" in out
+
+
+def test_one_type_declared_twice(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOURMARK_REGISTRY_URL", "http://127.0.0.1:1")
+    text = "event: a.b\nowner: me\nschema: {type: record, name: X, fields: [{name: a, type: string}]}\n"
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    said = command("declare", "a.yaml", "b.yaml")
+    assert (said.code, "a.b is declared twice" in said.err) == (2, True)
+
+
+def test_replacements_are_declared_before_what_they_replace() -> None:
+    life = {"state": "deprecated"}
+    documents: dict[str, dict[str, Any]] = {
+        "a.one": {"lifecycle": life | {"replaced_by": "a.two"}},
+        "a.two": {"lifecycle": life | {"replaced_by": "a.three"}},
+        "a.three": {"lifecycle": "active"},
+        "a.old": {"lifecycle": life | {"replaced_by": "elsewhere.declared"}},
+    }
+    assert waves(documents) == [["a.three", "a.old"], ["a.two"], ["a.one"]]
+    circle = {"a.one": {"lifecycle": life | {"replaced_by": "a.two"}}, "a.two": {"lifecycle": life | {"replaced_by": "a.one"}}}
+    assert waves(circle) == [["a.one", "a.two"]]
+
+
+def test_the_author_is_who_was_set_or_who_git_knows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    authorship._known.cache_clear()
+    monkeypatch.setenv("HOURMARK_AUTHOR", "  ann ")
+    assert Change(7, "why\nnot é").headers() == {
+        "Hourmark-Author": "ann",
+        "Hourmark-Message": "why not Ã©",
+        "If-Match": '"7"',
+    }
+    monkeypatch.delenv("HOURMARK_AUTHOR")
+    (tmp_path / "config").write_text("[user]\n\tname = Bob of git\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
+    assert authorship.author() == "Bob of git"
+    authorship._known.cache_clear()
+    assert Change(0).headers()["If-None-Match"] == "*"
+    assert not {"If-Match", "If-None-Match"} & Change().headers().keys()
+    authorship._known.cache_clear()
