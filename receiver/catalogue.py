@@ -79,6 +79,13 @@ class Catalogue:
     def snapshot(self) -> Snapshot:
         return self._snapshot()
 
+    def live(self, event_type: str) -> bool:
+        """Whether it has a plan, as far as is known without compiling one."""
+        snapshot = self._snapshot()
+        entry = snapshot.types.get(event_type)
+        known = entry is not None and entry.schema_id in snapshot.schemas and entry.schema_id not in self._unusable
+        return known and entry is not None and (entry.lifecycle in LIVE or entry.lifecycle == "blocked")
+
     def plan(self, event_type: str) -> Plan | None:
         """None: no such type is declared, or it is a draft. Raises InvariantBroken when its schema cannot be used."""
         snapshot = self._snapshot()

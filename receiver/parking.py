@@ -79,6 +79,7 @@ class KafkaParkedLog:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._slice = max(1, min(SLICE, int(settings.replay_events_s / 5)))
+        self._admin: AdminClient | None = None
         self._owned: dict[int, int] = {}
         self._epoch = 0
         self._group: Consumer | None = None
@@ -87,8 +88,8 @@ class KafkaParkedLog:
 
     def open(self) -> bool:
         """True once the topics are there, which the registry creates, and the group is joined."""
-        admin = AdminClient(client_config(self._settings))
-        if len(partition_counts(admin, (PARKED, REPLAYS), _TIMEOUT_S)) < 2:
+        self._admin = self._admin or AdminClient(client_config(self._settings))
+        if len(partition_counts(self._admin, (PARKED, REPLAYS), _TIMEOUT_S)) < 2:
             return False
         self._group = Consumer(
             tail_config(
@@ -153,7 +154,8 @@ class KafkaParkedLog:
         return Slice(found, min(cursor, end), newest_ms)
 
     def progress(self, partition: int) -> dict[str, Replayed]:
-        """How far the replay of each type is in this partition."""
+        """How far the replay of each type is in this partition. What is beyond its end was said of a topic that is no more."""
+        end = self._ends(partition)[1]
         consumer = Consumer(tail_config(self._settings, enable_partition_eof=True))
         found: dict[str, Replayed] = {}
         try:
@@ -164,7 +166,7 @@ class KafkaParkedLog:
                     raise BrokerUnavailable(f"nothing came from {REPLAYS} for {_TIMEOUT_S:.0f} s")
                 error = message.error()
                 if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                    return found
+                    return {name: one for name, one in found.items() if one.next <= end}
                 if error is not None:
                     raise translate(error, "reading how far replays are")
                 _note(message, partition, found)
@@ -182,15 +184,12 @@ class KafkaParkedLog:
 
     def low(self, partition: int) -> int:
         """First offset that Kafka still has."""
-        assert self._group is not None
-        try:
-            found: Any = self._group.get_watermark_offsets(TopicPartition(PARKED, partition), timeout=_TIMEOUT_S)
-        except KafkaException as exc:
-            raise translate(exc, "asking where parked events begin") from exc
-        return int(found[0])
+        return self._ends(partition)[0]
 
     def retention_ms(self) -> int:
-        return int(topic_config(AdminClient(client_config(self._settings)), PARKED, _TIMEOUT_S)["retention.ms"])
+        """How long Kafka keeps parked events; -1 for ever."""
+        assert self._admin is not None
+        return int(topic_config(self._admin, PARKED, _TIMEOUT_S)["retention.ms"])
 
     def rest(self) -> None:
         """Nothing is to be replayed for a while."""
@@ -203,6 +202,14 @@ class KafkaParkedLog:
         if self._group is not None:
             self._group.close()
             self._group = None
+
+    def _ends(self, partition: int) -> tuple[int, int]:
+        assert self._group is not None
+        try:
+            found: Any = self._group.get_watermark_offsets(TopicPartition(PARKED, partition), timeout=_TIMEOUT_S)
+        except KafkaException as exc:
+            raise translate(exc, "asking where parked events begin and end") from exc
+        return int(found[0]), int(found[1])
 
     def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._epoch += 1

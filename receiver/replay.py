@@ -28,7 +28,7 @@ from .budget import Budget
 from .catalogue import Catalogue, Plan
 from .measures import PARKED_WAITING, REPLAY_REJECTED, REPLAYED, TOTALS
 from .notice import Notice
-from .parking import News, ParkedLog, Seen
+from .parking import ParkedLog, Seen
 from .publisher import Delivery, Publisher
 from .settings import Settings
 from .settle import Chunk, Parked, Settled
@@ -74,6 +74,7 @@ class Replay:
         self._snapshot: Snapshot = EMPTY
         self._epochs: dict[int, int] = {}
         self._waiting: dict[int, Waiting] = {}
+        self._owned: dict[int, int] = {}
         self._pending: list[Seen] = []
         self._passes: list[Pass] = []
         self._free_at = 0.0
@@ -118,10 +119,10 @@ class Replay:
                 return
             log.info("parked events are looked after")
         busy = bool(self._passes)
-        took, news = await self._timed(lambda: self._log.tail(0.0 if busy else IDLE_S))
-        await self._take(news)
-        if news.seen:
-            await self._rest(_LEISURE * took)
+        if not self._pending:
+            took, (self._owned, self._pending) = await self._timed(lambda: self._log.tail(0.0 if busy else IDLE_S))
+            await self._rest(_LEISURE * took if self._pending else 0.0)
+        await self._take()
         for one in list(self._passes):
             if not self._stopping.is_set():
                 await self._step(one)
@@ -132,24 +133,21 @@ class Replay:
             await self._blocking(self._commit)
             await self._blocking(lambda: self._notice.look(self._log, self._waiting))
 
-    async def _take(self, news: News) -> None:
+    async def _take(self) -> None:
         """The index follows what is owned and what has come."""
-        self._pending += news.seen
-        for partition in [p for p, epoch in self._epochs.items() if news.owned.get(p) != epoch]:
+        for partition in [p for p, epoch in self._epochs.items() if self._owned.get(p) != epoch]:
             del self._epochs[partition], self._waiting[partition]
             self._passes = [one for one in self._passes if one.partition != partition]
-        for partition in news.owned.keys() - self._epochs.keys():
+        for partition in self._owned.keys() - self._epochs.keys():
             done = await self._blocking(lambda partition=partition: self._log.progress(partition))  # type: ignore[misc]  # bound here
-            self._waiting[partition], self._epochs[partition] = Waiting(done), news.owned[partition]
+            self._waiting[partition], self._epochs[partition] = Waiting(done), self._owned[partition]
         touched: dict[int, set[str]] = {}
-        live: dict[str, bool] = {}
         for partition, epoch, offset, name, at_ms in self._pending:
             if self._epochs.get(partition) == epoch:
-                if name not in live:
-                    live[name] = self._plan(name) is not None
-                if self._waiting[partition].saw(offset, name, at_ms, live[name]) and live[name]:
+                live = self._catalogue.live(name)
+                if self._waiting[partition].saw(offset, name, at_ms, live) and live:
                     touched.setdefault(partition, set()).add(name)
-        self._pending.clear()
+        self._pending = []
         if self._catalogue.snapshot is not self._snapshot:
             self._follow(self._catalogue.snapshot)
         else:
@@ -158,13 +156,15 @@ class Replay:
 
     def _follow(self, snapshot: Snapshot) -> None:
         """Another catalogue: types that wait may have become live."""
-        known, self._snapshot = self._snapshot.types, snapshot
-        changed = [name for name, entry in snapshot.types.items() if known.get(name) is not entry]
+        known, self._snapshot = self._snapshot, snapshot
+        changed = [
+            name
+            for name, entry in snapshot.types.items()
+            if (known.types.get(name) is not entry or entry.schema_id not in known.schemas) and self._catalogue.live(name)
+        ]
         for partition, waiting in self._waiting.items():
-            if waiting.others is not None:
-                for name in changed:
-                    if self._plan(name) is not None:
-                        waiting.look_among_others(name)
+            for name in changed if waiting.others is not None else ():
+                waiting.look_among_others(name)
             self._begin(partition, list(waiting.lines))
 
     def _begin(self, partition: int, names: Iterable[str]) -> None:
@@ -174,36 +174,42 @@ class Replay:
         starts = {
             name: max(line.first, waiting.settled_below(name))
             for name in names
-            if name not in active and (line := waiting.lines.get(name)) is not None and self._plan(name) is not None
+            if name not in active and (line := waiting.lines.get(name)) is not None and self._catalogue.live(name)
         }
         if starts:
             self._passes.append(Pass(partition, set(starts), min(starts.values()), waiting.position))
 
-    def _plan(self, name: str) -> Plan | None:
-        """None while events of this type have to wait: it is not declared, a draft, or its schema cannot be used."""
-        try:
-            return self._catalogue.plan(name)
-        except InvariantBroken:
-            return None
+    def _plans(self, names: Iterable[str]) -> dict[str, Plan]:
+        """Of those whose schema can be used; events of the others have to wait."""
+        found: dict[str, Plan] = {}
+        for name in names:
+            with suppress(InvariantBroken):
+                plan = self._catalogue.plan(name)
+                if plan is not None:
+                    found[name] = plan
+        return found
 
     async def _step(self, one: Pass) -> None:
         waiting = self._waiting[one.partition]
-        plans = {name: plan for name in one.types if (plan := self._plan(name)) is not None}
-        one.types = set(plans)
-        if plans and one.cursor < one.end:
-            wanted = {name: waiting.settled_below(name) for name in plans}
+        one.types = {name for name in one.types if self._catalogue.live(name)}
+        if one.types and one.cursor < one.end:
+            wanted = {name: waiting.settled_below(name) for name in one.types}
             took, part = await self._timed(lambda: self._log.read(one.partition, one.cursor, one.end, wanted))
-            if part.parked:
-                one.tally += await self._replay(one.partition, part.parked, plans)
+            names = {parked.event_type for parked in part.parked}
+            plans = self._plans(names)
+            one.types -= names - plans.keys()
+            fit = [parked for parked in part.parked if parked.event_type in plans]
+            if fit:
+                one.tally += await self._replay(one.partition, fit, plans)
             else:
                 await self._rest(_LEISURE * took)
             one.cursor = part.next
-            waiting.searched(plans, one.cursor, part.at_ms)
-        if not plans or one.cursor >= one.end:
+            waiting.searched(one.types, one.cursor, part.at_ms)
+        if not one.types or one.cursor >= one.end:
             self._passes.remove(one)
             if one.tally:
                 log.info("parked events replayed", types=sorted(one.types)[:10], partition=one.partition, **one.tally)
-            self._begin(one.partition, plans)  # what has come since
+            self._begin(one.partition, one.types)  # what has come since
 
     async def _replay(self, partition: int, parked: Sequence[Parked], plans: Mapping[str, Plan]) -> Counter[str]:
         """Returns when these events are settled and this is written down. Raises BrokerUnavailable, then they come again."""
