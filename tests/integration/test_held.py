@@ -76,7 +76,7 @@ def test_what_waits_and_what_is_done(produce: Any, command: Command, monkeypatch
 def test_refusals_of_every_room_by_code_and_sender(produce: Any, command: Command) -> None:
     name = f"t{uuid.uuid4().hex[:10]}.refused"
     for n in range(4):
-        known = {"room": "receiver", "code": ("schema_mismatch", "sdk_not_bound")[n // 3], "sdk": "ios", "sdk_version": "9"}
+        known: dict[str, Any] = {"room": "receiver", "code": ("schema_mismatch", "sdk_not_bound")[n // 3], "sdk": "ios", "sdk_version": "9"}
         reject = Reject(event_type=name, path="/payload/name", detail="expected long, got 'anna'", event_id=str(uuid.uuid4()), **known)
         produce(REJECTED, n, EVENT % name.encode(), headers=reject_headers(reject))
     reject = Reject(room="dedup", code="invalid_event", event_type=name, topic=f"raw.{name}", partition=3, offset=77)
