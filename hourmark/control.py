@@ -17,7 +17,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from .errors import PlatformError
-from .kafka import producer_config, tail_config
+from .kafka import producer_config, read_now, tail_config
 from .runtime import node_name
 from .schemas import EMPTY, Entry, Snapshot, decode_entry, entry_key, read_snapshot, snapshot_bytes
 from .settings import PlatformSettings
@@ -193,7 +193,7 @@ class ControlTail:
         """Changes, whether the end was reached, and whether the place where we read is gone."""
         changes: list[tuple[str, Entry | None]] = []
         ended = lost = False
-        for message in consumer.consume(1000, 0.1):
+        for message in read_now(consumer, 1000, 0.1):
             error = message.error()
             if error is None:
                 changes.append(_change(message))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from .errors import BrokerUnavailable, InvariantBroken, PlatformError
@@ -49,6 +49,12 @@ def tail_config(settings: PlatformSettings, **extra: Any) -> dict[str, Any]:
             **extra,
         },
     )
+
+
+def read_now(consumer: Consumer, most: int, timeout: float) -> list[Message]:
+    """What is there as soon as anything is, at most `most` records; nothing after `timeout` seconds. `consume` alone waits for the last."""
+    first = consumer.poll(timeout)
+    return [] if first is None else [first, *consumer.consume(most - 1, 0)]
 
 
 def translate(error: KafkaError | KafkaException | None, what: str) -> PlatformError:

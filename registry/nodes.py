@@ -14,7 +14,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
 from hourmark.control import LIVE_S, NodeReport
-from hourmark.kafka import tail_config
+from hourmark.kafka import read_now, tail_config
 from hourmark.topics import NODES
 
 from .settings import Settings
@@ -80,13 +80,13 @@ class Progress(NamedTuple):
         return self.known and not self.behind
 
     def stages(self) -> list[RoomStage]:
-        """One for each room that has live nodes, in the order of an event's way."""
-        rooms = {node.room for node in self.applied} | {node.room for node in self.behind}
+        """One for each room, in the order of an event's way; of those that it passes also where no node lives."""
+        rooms = {*WAY, *(node.room for node in self.applied), *(node.room for node in self.behind)}
         found = []
         for room in sorted(rooms, key=lambda room: (WAY.index(room) if room in WAY else len(WAY), room)):
             done = [node.ms for node in self.applied if node.room == room]
             late = sum(node.room == room for node in self.behind)
-            found.append(RoomStage(STAGES.get(room, room), len(done), len(done) + late, self.ms if late else max(done)))
+            found.append(RoomStage(STAGES.get(room, room), len(done), len(done) + late, self.ms if late else max(done, default=self.ms)))
         return found
 
 
@@ -142,7 +142,7 @@ class Nodes:
         troubled = False
         while not self._stop.is_set():
             known, read = dict(self.known), self._read
-            for message in consumer.consume(1000, 0.1):
+            for message in read_now(consumer, 1000, 0.1):
                 error = message.error()
                 if error is None:
                     troubled = False

@@ -40,9 +40,12 @@ async def followed(request: web.Request, settled: Settled, progress: AsyncIterat
         told: dict[str, RoomStage] = {}
         async for found in progress:
             for room in found.stages():
-                if room.complete and (room.stage not in told or told[room.stage].of != room.of):
+                if room.of and room.complete and (room.stage not in told or told[room.stage].of != room.of):
                     told[room.stage] = room
                     await _line(response, room._asdict())
+        for room in found.stages():
+            if not room.of:
+                await _line(response, room._asdict())
         await _line(response, _whole(settled.body, found))
         await response.write_eof()
     return response
