@@ -29,9 +29,9 @@ class Applied(NamedTuple):
     left: list[str]
 
     @property
-    def late(self) -> list[str]:
-        """Types that some live node did not take up in time."""
-        return [event for event, answer in self.done.items() if answer.get("waited") == "timeout"]
+    def late(self) -> list[dict[str, Any]]:
+        """Answers about types that some live node did not take up in time."""
+        return [answer for answer in self.done.values() if answer.get("waited") == "timeout"]
 
 
 Tell = Callable[[Item, Mapping[str, Any]], None]

@@ -11,6 +11,7 @@ import typer
 
 from ..failures import ANSWER_IS_NO, WrongInput, exit_code
 from ..output import console, escaped, print_json
+from ..propagation import behind, summary
 from .apply import Applied, carry_out, require_message
 from .plan import Item, Plan, as_json
 
@@ -58,8 +59,8 @@ def run(found: Plan, catalogue: Catalogue, wishes: Wishes) -> None:
         code = min(exit_code(error) for error in applied.failed.values())
         _end(found, applied, wishes, _stopped(applied), code if code else exit_code(first))
     if applied.late:
-        told = f"applied, but some nodes did not take it up in time: {', '.join(applied.late)}; see `hourmark status`"
-        _end(found, applied, wishes, told, ANSWER_IS_NO)
+        lines = {line: None for answer in applied.late for line in behind(answer)}
+        _end(found, applied, wishes, "\n".join(["applied, but not everywhere yet:", *(f"  {line}" for line in lines)]), ANSWER_IS_NO)
     _end(found, applied, wishes, f"applied: {len(applied.done)}", 0)
 
 
@@ -76,14 +77,7 @@ def _nothing(_item: Item, _answer: Mapping[str, Any]) -> None:
 
 def _tell(item: Item, answer: Mapping[str, Any]) -> None:
     sign = "+" if answer.get("created") else "~" if answer.get("changed") else "="
-    stages = [f"{stage['stage']} {stage['ms']:.0f} ms" for stage in answer.get("stages") or ()]
-    rooms: dict[str, list[float]] = {}
-    for node in answer.get("nodes") or ():
-        rooms.setdefault(str(node["room"]), []).append(float(node["ms"]))
-    stages += [f"{room} {len(times)} node{'s' * (len(times) != 1)} {max(times):.0f} ms" for room, times in sorted(rooms.items())]
-    if answer.get("waited") == "timeout":
-        stages.append("others are still behind")
-    line = f"[green]{sign}[/] {escaped(item.event)} [dim]revision {answer['revision']}: {escaped(' → '.join(stages))}[/]"
+    line = f"[green]{sign}[/] {escaped(item.event)} [dim]revision {answer['revision']}: {escaped(summary(answer))}[/]"
     console().print(line, soft_wrap=True)
 
 

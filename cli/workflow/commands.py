@@ -18,6 +18,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 Server = Annotated[
     str, typer.Option("--server", metavar="URL", help="This registry; otherwise the running stack's or HOURMARK_REGISTRY_URL.")
 ]
+Prune = Annotated[bool, typer.Option("--prune", help="Block the types of --owner that are gone from the folder.")]
+Owner = Annotated[str, typer.Option("--owner", metavar="TEAM", help="Whose types --prune is about.")]
 
 
 class Format(StrEnum):
@@ -65,13 +67,13 @@ def check(
         raise typer.Exit(ANSWER_IS_NO)
 
 
-def plan(folder: Place = Path(), server: Server = "", as_json: Json = False) -> None:
-    """What would `apply` change at the registry, and who reads it? Nothing is changed."""
+def plan(folder: Place = Path(), prune: Prune = False, owner: Owner = "", server: Server = "", as_json: Json = False) -> None:
+    """What would `apply` change at the registry, and who reads and sends it? Nothing is changed."""
     from ..failures import ANSWER_IS_NO
     from ..output import print_json
     from .plan import as_json as plan_json
 
-    found = _planned(folder, server)
+    found = _planned(folder, server, prune, owner)
     if as_json:
         print_json(plan_json(found))
     else:
@@ -84,20 +86,17 @@ def apply(  # noqa: PLR0913  each option of a command is a parameter
     folder: Place = Path(),
     wait: Annotated[str, typer.Option("--wait", metavar="SPAN", help="So long, until all live nodes work by each: 10s, 500ms.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Block the types of --owner that are gone from the folder.")] = False,
-    owner: Annotated[str, typer.Option("--owner", metavar="TEAM", help="Whose types --prune is about.")] = "",
+    prune: Prune = False,
+    owner: Owner = "",
     message: Annotated[str, typer.Option("--message", "-m", help="Why; kept with each revision.")] = "",
     server: Server = "",
     as_json: Json = False,
 ) -> None:
     """Make the registry say what the folder says. Plans, asks, and declares each type only if nobody has changed it meanwhile."""
-    from ..failures import WrongInput
     from . import applying
 
-    if prune != bool(owner):
-        raise WrongInput("--prune and --owner belong together", remedy="hourmark apply FOLDER --prune --owner TEAM")
     wait_s = applying.span(wait)
-    found = _planned(folder, server, owner)
+    found = _planned(folder, server, prune, owner)
     if not as_json:
         _print_plan(found)
     applying.run(found, registry_at(server), applying.Wishes(wait_s, yes, message, as_json))
@@ -131,16 +130,22 @@ def diff(
         raise typer.Exit(ANSWER_IS_NO)
 
 
-def _planned(folder: Path, server: str, prune_owner: str = "") -> Plan:
+def _planned(folder: Path, server: str, prune: bool, owner: str) -> Plan:
     from ..addresses import find
+    from ..failures import WrongInput
     from .plan import plan as look
     from .readers import readers
+    from .senders import senders
     from .trees import Disk
 
+    if prune != bool(owner):
+        raise WrongInput("--prune and --owner belong together", remedy="write --prune --owner TEAM")
     disk = Disk(folder)
-    found = look(disk, registry_at(server), prune_owner=prune_owner)
+    if prune and not (folder.is_dir() and disk.paths()):
+        raise WrongInput("nothing is there: pruning by it would block all of them", where=str(folder), remedy="name the whole folder")
+    found = look(disk, registry_at(server), prune_owner=owner)
     touched = [item.event for item in found.items + found.prunes if item.state != "identical" and item.revision]
-    return found._replace(readers=readers(find(), touched))
+    return found._replace(readers=readers(find(), touched), senders=senders(find(), touched))
 
 
 def _print_plan(found: Plan) -> None:
@@ -163,6 +168,7 @@ def registry_at(server: str) -> Catalogue:
 def _answer(report: Report, form: Format, output: Path | None, folder: Path) -> None:
     import sys
 
+    from ..failures import WrongInput
     from ..output import console
     from .render import FORMATS, from_root, terminal
 
@@ -184,5 +190,8 @@ def _answer(report: Report, form: Format, output: Path | None, folder: Path) -> 
         return
     from .render import summary
 
-    output.write_text(text, encoding="utf-8", errors="backslashreplace")
+    try:
+        output.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except (OSError, ValueError) as exc:
+        raise WrongInput(f"cannot write: {getattr(exc, 'strerror', None) or exc}", where=str(output)) from exc
     console().print(summary(report), markup=False, soft_wrap=True)

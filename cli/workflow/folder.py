@@ -56,6 +56,7 @@ class Folder:
             if not path.endswith(SCHEMAS):
                 self._take(path)
         used = {source.schema_path for source in self.sources}
+        self.sources = [source for source in self.sources if source.event or source.path not in used]
         self.findings = [finding for finding in self.findings if finding.file not in used]  # a schema may be a .json file
         unread = bool(self.findings)  # a declaration that cannot be read may use any schema
         for path in paths:

@@ -1,4 +1,4 @@
-"""`hourmark plan`: what applying a folder would change at the registry, type by type, and who reads what would change. Changes nothing."""
+"""`hourmark plan`: what applying a folder would change at the registry, type by type, and who reads and sends that. Changes nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .check import SIDE_BY_SIDE, State, asked
 from .delta import Step, changes
 from .folder import Finding, Folder, Source, across, once
 from .readers import Reader, Readers
+from .senders import Sender
 from .trees import Disk
 from .verdict import complete
 
@@ -44,6 +45,7 @@ class Plan(NamedTuple):
     findings: list[Finding]
     readers: Readers
     nodes: dict[str, int]
+    senders: dict[str, list[Sender]]
 
     @property
     def refused(self) -> bool:
@@ -73,7 +75,7 @@ def plan(disk: Disk, catalogue: Catalogue, *, prune_owner: str = "") -> Plan:
     prunes = [_prune(catalogue.get(str(entry["event"]))) for entry in gone if _prunable(entry, prune_owner)]
     pruned = {item.event for item in prunes}
     elsewhere = [entry for entry in gone if entry["event"] not in pruned]
-    return Plan(catalogue.url, items, prunes, elsewhere, once(findings), Readers({}), _live(catalogue))
+    return Plan(catalogue.url, items, prunes, elsewhere, once(findings), Readers({}), _live(catalogue), {})
 
 
 def _item(catalogue: Catalogue, folder: Folder, source: Source, listed: Mapping[str, Any] | None, here: set[str]) -> Item:
@@ -134,4 +136,5 @@ def _item_json(found: Plan, item: Item, state: str) -> dict[str, Any]:
         "changes": [step._asdict() for step in item.steps],
         "partitions": {"now": item.partitions[0], "then": item.partitions[1]},
         "readers": [reader._asdict() for reader in found.readers_of(item.event)],
+        "senders": [sender._asdict() for sender in found.senders.get(item.event, ())],
     }

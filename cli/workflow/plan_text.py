@@ -24,7 +24,7 @@ def lines(found: Plan) -> Iterator[str]:
             yield ""
     for item in found.prunes:
         yield f"[bold red]-[/] [bold]{escaped(item.event)}[/] [dim]gone from the folder: blocked for senders; what it holds stays[/]"
-        yield from _read_by(found, item)
+        yield from _used_by(found, item)
         yield ""
     for finding in found.findings:
         yield from said(finding)
@@ -66,7 +66,7 @@ def _item(found: Plan, item: Item) -> Iterator[str]:
     if 0 < now < then:
         moved = "; from then on keys go to other partitions" if item.document.get("key") else ""
         yield f"    [yellow]~[/] {escaped(f'topics: {now} → {then} partitions{moved}')}"
-    yield from _read_by(found, item)
+    yield from _used_by(found, item)
 
 
 def steps(found: Iterable[Step]) -> Iterator[str]:
@@ -76,13 +76,17 @@ def steps(found: Iterable[Step]) -> Iterator[str]:
         yield f"    [{style}]{sign}[/] {escaped(str(step))}"
 
 
-def _read_by(found: Plan, item: Item) -> Iterator[str]:
+def _used_by(found: Plan, item: Item) -> Iterator[str]:
     names = Counter[str]()
     for reader in found.readers_of(item.event):
         names[reader.group] += reader.members
     if names:
         told = ", ".join(f"{name} ({count} member{'' if count == 1 else 's'})" for name, count in sorted(names.items()))
         yield f"    [dim]read by {escaped(told)}[/]"
+    senders = found.senders.get(item.event, ())
+    if senders:
+        more = f" and {len(senders) - MOST_NAMES} more" if len(senders) > MOST_NAMES else ""
+        yield f"    [dim]sent lately by {escaped(', '.join(map(str, senders[:MOST_NAMES])) + more)}[/]"
 
 
 def _elsewhere(found: Plan) -> Iterator[str]:

@@ -147,6 +147,13 @@ def test_across_files(command: Command, folder: GitFolder) -> None:
     assert [rule for _, _, rule in rules(report, "warning")] == ["replaced_by"]
 
 
+def test_a_schema_may_be_a_json_file(command: Command, folder: GitFolder) -> None:
+    (folder.events / "skip.yaml").write_text("event: song.skipped\nowner: me\nschema: ./skip.schema.json\n")
+    (folder.events / "skip.schema.json").write_text('{"type": "record", "name": "S", "fields": [{"name": "a", "type": "long"}]}')
+    code, report = checked(command)
+    assert (code, states(report)) == (0, {"song.played": "identical", "song.skipped": "created"})
+
+
 def test_the_schema_of_nobody(command: Command, folder: GitFolder) -> None:
     (folder.events / "left.avsc").write_text("{}")
     code, report = checked(command)

@@ -273,6 +273,11 @@ def test_without_a_registry(command: Command, folder: GitFolder) -> None:
     assert command("diff", "song.played", "song.played@3").code == 3
     assert command("apply", "events", "--server", "http://127.0.0.1:9").code == 3
     assert command("apply", "events", "--prune").code == 2
-    assert command("apply", "events", "--owner", "me").code == 2
+    assert command("plan", "events", "--owner", "me").code == 2
+    (folder.root / "empty").mkdir()
+    for nothing in ("empty", "events/song.played.yaml"):
+        said = command("apply", nothing, "--prune", "--owner", "me", "--yes")
+        assert (said.code, "would block all" in said.err) == (2, True)
+    assert command("check", "events", "--format", "junit", "--output", "no/such/folder.xml").code == 2
     assert command("apply", "events", "--wait", "soon").code == 2
     assert command("plan", "events", "--server", "nonsense").code == 2

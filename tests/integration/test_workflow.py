@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from io import BytesIO
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+import fastavro
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
-from cli.catalogue import Catalogue
+from cli.catalogue import Catalogue, Change
+from cli.workflow.apply import carry_out
+from cli.workflow.plan import plan
+from cli.workflow.trees import Disk
+from hourmark.event import ENVELOPE, frame
 from tests.cli.git_folder import GitFolder, field, optional
 from tests.cli.recipe import Ran, shell, step
 from tests.integration.front_door import Services
@@ -37,14 +43,14 @@ async def test_plan_apply_and_prune(services: Services, tmp_path: Path) -> None:
     folder.declare(old, field("track", "string"), owner=space, tier="debug", lifecycle=retired)
     folder.declare(new, field("track", "string"), owner=space, tier="debug")
     folder.commit()
-    code, plan = await document("hourmark plan events --json")
-    assert (code, [(e["event"], e["state"]) for e in plan["events"]]) == (0, [(new, "created"), (old, "created")])
+    code, shown = await document("hourmark plan events --json")
+    assert (code, [(e["event"], e["state"]) for e in shown["events"]]) == (0, [(new, "created"), (old, "created")])
     assert (await said("hourmark check events --server here")).code == 0
 
     ran = await said(step("apply"), GITHUB_ACTOR="ann", GITHUB_SHA="abc123")
     assert ran.code == 0, ran
     assert ran.out.index(f"+ {new} revision") < ran.out.index(f"+ {old} revision")
-    assert "receiver 1 node" in ran.out
+    assert "receiver 1/1" in ran.out
     current = await asyncio.to_thread(registry.ask, "GET", f"/v1/events/{old}/revisions")
     assert [(r["author"], r["message"]) for r in current["revisions"]] == [("ann", "abc123")]
     again = await said(step("apply"), GITHUB_ACTOR="ann", GITHUB_SHA="abc123")
@@ -52,11 +58,14 @@ async def test_plan_apply_and_prune(services: Services, tmp_path: Path) -> None:
     assert "nothing to do" in again.out
 
     await asyncio.to_thread(_commits, services.kafka, f"{space}-reader", f"clean.{new}")
+    await asyncio.to_thread(_arrives, services.kafka, f"clean.{new}")
     folder.declare(new, field("track", "string"), optional("ms", "long"), owner=space, tier="debug")
-    code, plan = await document("hourmark plan events --json")
-    [change] = [event for event in plan["events"] if event["state"] == "changed"]
+    code, shown = await document("hourmark plan events --json")
+    [change] = [event for event in shown["events"] if event["state"] == "changed"]
     assert [(step["kind"], step["what"]) for step in change["changes"]] == [("added", "field ms")]
     assert [reader["group"] for reader in change["readers"]] == [f"{space}-reader"]
+    assert change["senders"] == [{"sdk": "hourmark-python", "version": "9.9", "app": "web", "events": 2}]
+    assert "sent lately by hourmark-python 9.9 (web)" in (await said("hourmark plan events")).out
 
     folder.declare(old, field("track", "long"), owner=space, tier="debug", lifecycle=retired)
     ran = await said("hourmark apply events --yes")
@@ -73,6 +82,32 @@ async def test_plan_apply_and_prune(services: Services, tmp_path: Path) -> None:
     first = current["revisions"][0]["revision"]
     ran = await said(f"hourmark diff {old}@{first} {old}")
     assert (ran.code, "lifecycle.state: deprecated → blocked" in ran.out) == (0, True)
+
+
+async def test_somebody_else_was_faster(services: Services, tmp_path: Path) -> None:
+    event = f"t{token_hex(6)}.thing"
+    folder = GitFolder(tmp_path / "source")
+    folder.declare(event, tier="debug")
+    registry = Catalogue(services.registry)
+    found = await asyncio.to_thread(plan, Disk(folder.events), registry)
+    document = found.items[0].document
+    await asyncio.to_thread(registry.declare, event, document | {"description": "other"}, 0.0, Change(0, "theirs", "ann"))
+    applied = await asyncio.to_thread(lambda: carry_out(registry, found.to_do, wait_s=0.0, message="", tell=lambda *_: None))
+    assert applied.done == {}
+    assert f"{event} was planned as new, but ann made revision " in applied.failed[event].message
+    assert applied.failed[event].message.endswith("(theirs)")
+
+
+def _arrives(kafka: str, topic: str) -> None:
+    """Two events and a record without a value."""
+    facts = {"_event_id": bytes(16), "_event_time": 0, "_sent_at": 0, "_received_at": 0, "_attempt": 1}
+    who = {"_sdk": "hourmark-python", "_sdk_version": "9.9", "_app": "web"}
+    datum = BytesIO()
+    fastavro.schemaless_writer(datum, {"type": "record", "name": "E", "fields": list(ENVELOPE)}, facts | who)
+    producer = Producer({"bootstrap.servers": kafka})
+    for value in (frame(1) + datum.getvalue() + b"payload", frame(1) + datum.getvalue(), None):
+        producer.produce(topic, value, partition=0)
+    assert producer.flush(60) == 0
 
 
 def _commits(kafka: str, group: str, topic: str) -> None:
