@@ -38,13 +38,13 @@ def ask_sealed(at: Addresses, sql: str, *, hint: bool) -> Answer:
 def ask(at: Addresses, sql: str) -> Answer:
     """The same with the rows of open hours, which are marked by `_final` being false."""
     store, lake = store_of(at), sealed_of(at)
-    log = Log(at) if at.kafka else None
+    log: Log | str = Log(at) if at.kafka else "its address is not known here"
     known = set(lake.event_types())
-    if log is not None:
+    if isinstance(log, Log):
         try:
             known |= log.event_types().keys()
-        except Unavailable:
-            log = None
+        except Unavailable as exc:
+            log = exc.message
     names = sealed.mentioned(sql, sorted(known))
     with tempfile.TemporaryDirectory(prefix="hourmark-open-") as folder:
         opener = Opener(store, lake, log, _registered(at), Path(folder))

@@ -134,17 +134,22 @@ class _Show:
                 for one in seen:
                     self._one(one)
                     if limit and self._count.shown >= limit:
+                        self._sum_up(following)
                         return
                 now = time.monotonic()
                 if word := self._count.word(now):
                     print(f"  … {word}", file=sys.stderr, flush=True)
                 if now > deadline:
-                    return
+                    break
         except KeyboardInterrupt:
             print(file=sys.stderr)
-        finally:
-            left = f"; {following.undecided:,} more wait for dedup" if following.undecided else ""
-            print(self._count.summary(time.monotonic() - self._started) + left, file=sys.stderr, flush=True)
+        self._sum_up(following)
+
+    def _sum_up(self, following: Following) -> None:
+        import sys
+
+        left = f"; {following.undecided:,} more wait for dedup" if following.undecided else ""
+        print(self._count.summary(time.monotonic() - self._started) + left, file=sys.stderr, flush=True)
 
     def _one(self, seen: Seen) -> None:
         sampler, now = self._samplers[seen.kind], time.monotonic()

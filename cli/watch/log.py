@@ -9,12 +9,13 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from hourmark.errors import BrokerUnavailable
+from hourmark.errors import BrokerUnavailable, PlatformError, Unavailable
 from hourmark.event import read_raw_barrier
 from hourmark.kafka import client_config, partition_counts, tail_config, translate
 from hourmark.topics import is_event_type, raw_topic
 
 from ..addresses import Addresses
+from ..failures import Unreachable
 from ..flows import DEDUP
 
 Place = tuple[str, int]
@@ -35,23 +36,26 @@ class Span(NamedTuple):
 
 
 class Log:
-    """Every question raises BrokerUnavailable when Kafka does not answer."""
+    """Every question raises Unavailable when Kafka does not answer."""
 
     def __init__(self, at: Addresses) -> None:
-        self._settings = at.settings()
+        self._settings, self._where = at.settings(), at.kafka
         self._admin = AdminClient(client_config(self._settings))
         self._groups: tuple[float, list[str]] = (float("-inf"), [])
 
     def counts(self, topics: Iterable[str], timeout: float = 10.0) -> dict[str, int]:
         """Partitions of each of these topics that exists."""
-        return partition_counts(self._admin, topics, timeout)
+        try:
+            return partition_counts(self._admin, topics, timeout)
+        except BrokerUnavailable as exc:
+            raise self._away(exc.__cause__, "listing topics") from exc
 
     def event_types(self) -> dict[str, int]:
         """Every event type that has a raw topic → its partitions."""
         try:
             found = self._admin.list_topics(timeout=10).topics.values()
         except KafkaException as exc:
-            raise translate(exc, "listing topics") from exc
+            raise self._away(exc, "listing topics") from exc
         prefix = raw_topic("")
         raw = {str(meta.topic).removeprefix(prefix): len(meta.partitions) for meta in found if str(meta.topic).startswith(prefix)}
         return {name: count for name, count in raw.items() if count and is_event_type(name)}
@@ -83,7 +87,7 @@ class Log:
                 for place in found or ():
                     most[place.partition] = max(most.get(place.partition, 0), place.offset)
         except KafkaException as exc:
-            raise translate(exc, "asking how far dedup is") from exc
+            raise self._away(exc, "asking how far dedup is") from exc
         return most
 
     def consumer(self, **more: Any) -> Consumer:
@@ -119,6 +123,14 @@ class Log:
         finally:
             consumer.close()
 
+    def _away(self, exc: BaseException | None, what: str) -> PlatformError:
+        """As the command line says it."""
+        if isinstance(exc, KafkaException):
+            found = translate(exc, what)
+            if not isinstance(found, Unavailable):
+                return found
+        return Unreachable(f"Kafka does not answer ({what})", where=self._where, remedy="see `hourmark status`")
+
     def _dedup_groups(self) -> list[str]:
         asked, known = self._groups
         if time.monotonic() - asked > GROUPS_FRESH_S or not known:
@@ -135,7 +147,7 @@ class Log:
             answers = self._admin.list_offsets(wanted)
             return {(place.topic, place.partition): future.result().offset for place, future in answers.items()}
         except KafkaException as exc:
-            raise translate(exc, "asking for offsets") from exc
+            raise self._away(exc, "asking for offsets") from exc
 
 
 def first_hour(at: Addresses, event_type: str) -> int | None:

@@ -68,9 +68,9 @@ class _Standing(NamedTuple):
 
 
 class Opener:
-    """`folder`: where files may be made; the caller takes it away. `log` None: Kafka is not known."""
+    """`folder`: where files may be made; the caller takes it away. `log` a text: why Kafka cannot be asked."""
 
-    def __init__(self, store: Store, lake: Lake, log: Reader | None, schemas: Registered, folder: Path) -> None:
+    def __init__(self, store: Store, lake: Lake, log: Reader | str, schemas: Registered, folder: Path) -> None:
         self._store, self._lake, self._log, self._schemas, self._folder = store, lake, log, schemas, folder
         self._known: dict[int, Shape | None] = {}
         self._made = 0
@@ -90,13 +90,13 @@ class Opener:
         return Opened(stands.final, files, notes)
 
     def _partitions(self, event_type: str, notes: list[str]) -> int:
-        if self._log is not None:
+        reason = self._log
+        if not isinstance(reason, str):
             try:
-                return self._log.counts([clean_topic(event_type)]).get(clean_topic(event_type), 0)
+                return reason.counts([clean_topic(event_type)]).get(clean_topic(event_type), 0)
             except Unavailable as exc:
-                notes.append(f"{event_type}: rows that only Kafka has are left out: {exc.message}")
-        else:
-            notes.append(f"{event_type}: rows that only Kafka has are left out: its address is not known here")
+                reason = exc.message
+        notes.append(f"{event_type}: rows that only Kafka has are left out: {reason}")
         return 0
 
     # -- the lake
@@ -144,7 +144,7 @@ class Opener:
 
     def _tail(self, event_type: str, stands: _Standing, notes: list[str]) -> list[Part]:
         """The clean records that no entry names, up to the ends of now, as files of ours."""
-        assert self._log is not None
+        assert not isinstance(self._log, str)
         topic = clean_topic(event_type)
         places = [(topic, number) for number in stands.tips]
         spill = Spill(self.shape, self.new_file, stands.line.sealed)
@@ -172,7 +172,7 @@ class Opener:
 
     def _read(self, event_type: str, spans: dict[tuple[str, int], Span], stands: _Standing, spill: Spill) -> bool:
         """False: there was too much of it."""
-        assert self._log is not None
+        assert not isinstance(self._log, str)
         batches = HourlyBatches(1 << 62, 1 << 62)
         intake, deadline, spilled = Intake(batches), time.monotonic() + TAIL_S, 0
         for _, number in spans:

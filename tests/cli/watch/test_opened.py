@@ -140,7 +140,7 @@ def test_without_kafka_parts_are_shown_and_a_note_says_what_is_missing(tmp_path:
     feed.out = whole
     lake = LocalLake(tmp_path)
     (tmp_path / "made").mkdir()
-    for log in (None, PaperLog([feed], away=True)):
+    for log in ("it is not known", PaperLog([feed], away=True)):
         found = Opener(store, lake, log, Registered(room.shapes, lambda _: 1), tmp_path / "made").open(TYPE)
         assert len(rows(lake, found)) == 1 + 20
         assert "rows that only Kafka has are left out" in found.notes[0]
