@@ -62,7 +62,7 @@ def same_schema(connection: Connection, schema: formats.Schema) -> int | None:
     return next((row.id for row in found if fingerprint(row.avro) == schema.fingerprint), None)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def fingerprint(text: str) -> str:
     """Of a wire schema; versions from here come without, since most readers do not need it."""
     return formats.read("AVRO", text).fingerprint

@@ -17,6 +17,7 @@ from . import avro_form, errors, proto_binary, proto_form
 from .forms import Reference
 
 MAX_DEPTH = 200
+CACHED = 20_000  # characters; 512 larger ones would be gigabytes
 
 
 class Schema(NamedTuple):
@@ -32,7 +33,8 @@ class Schema(NamedTuple):
 
 def read(kind: str, text: str, references: Sequence[Reference] = (), used: Sequence[tuple[str, str]] = ()) -> Schema:
     """Read a schema. `used`: name and text of everything it refers to, dependencies first. Raises FaceError (42201)."""
-    return _read(kind, text, tuple(references), tuple(used))
+    size = len(text) + sum(len(other) for _, other in used)
+    return (_read_often if size <= CACHED else _read)(kind, text, tuple(references), tuple(used))
 
 
 def resolved(schema: Schema) -> str:
@@ -40,7 +42,6 @@ def resolved(schema: Schema) -> str:
     return schema.text if schema.avro is None else avro_form.resolved(schema.avro)
 
 
-@lru_cache(maxsize=512)
 def _read(kind: str, text: str, references: tuple[Reference, ...], used: tuple[tuple[str, str], ...]) -> Schema:
     if kind == "AVRO":
         parsed = avro_form.read(text, [found for _, found in used])
@@ -59,6 +60,9 @@ def _read(kind: str, text: str, references: tuple[Reference, ...], used: tuple[t
     normal = proto_form.normal(text) if described is None else proto_binary.normal(described)
     names = proto_form.fields(text) if described is None else proto_binary.fields(described)
     return Schema(kind, text, _fingerprint(kind, normal, references), normal, names, None)
+
+
+_read_often = lru_cache(maxsize=512)(_read)
 
 
 def _fingerprint(kind: str, text: str, references: Sequence[Reference]) -> str:
