@@ -83,7 +83,7 @@ def read_all(kafka: str, topic: str, partitions: int = PARTITIONS) -> dict[tuple
         wanted += consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[1]
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
     while len(found) < wanted:
-        for message in consumer.consume(1000, 1.0):
+        for message in consumer.consume(min(1000, wanted - len(found)), 1.0):
             assert message.error() is None
             found[message.partition(), message.offset()] = message
     consumer.close()
