@@ -11,8 +11,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from cli.workflow.folder import Folder, across
 from cli.workflow.places import Lines
+from cli.workflow.trees import Unreadable
 from tests.cli.conftest import Command
 from tests.cli.git_folder import GitFolder, field, optional
 
@@ -309,3 +313,43 @@ def test_every_pointer_leads_to_its_line() -> None:
     lines = Lines(text.encode())
     places = {"": 1, "/a": 1, "/a/b~1c": 2, "/a/b~1c/0": 3, "/a/b~1c/1": 4, "/a/b~1c/2": 5, "/a/b~1c/2/d~0": 5, "/a/b~1c/2/no": 5, "/zz": 1}
     assert {pointer: lines.of(pointer) for pointer in places} == places
+
+
+class Memory:
+    """A tree of bytes."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self._files = files
+
+    def paths(self) -> list[str]:
+        return sorted(self._files)
+
+    def read(self, path: str) -> bytes:
+        if path not in self._files:
+            raise Unreadable("it is not there")
+        return self._files[path]
+
+
+VALID = b"event: a.b\nowner: me\nlifecycle: {state: deprecated, replaced_by: a.c}\nschema: ./x.avsc\nsdks: [web]\n"
+SCHEMA = b'{"type": "record", "name": "X",\n "fields": [{"name": "a", "type": ["null", "long"], "default": null}]}'
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, whole: bytes) -> bytes:
+    """Some bytes of it replaced by others."""
+    start = draw(st.integers(0, len(whole)))
+    end = draw(st.integers(start, min(start + 12, len(whole))))
+    new = draw(
+        st.binary(max_size=6) | st.sampled_from(b"[ { } : - &x *x !!bool 1e999 null 7 \" ' , #".split()) | st.sampled_from([b"\n", b"\t"])
+    )
+    return whole[:start] + new + whole[end:]
+
+
+@settings(deadline=None, max_examples=300)
+@given(spoilt(VALID), spoilt(SCHEMA))
+def test_any_bytes_get_an_answer_with_a_place(declaration: bytes, schema: bytes) -> None:
+    found = Folder(Memory({"d.yaml": declaration, "x.avsc": schema}))
+    found.sound()
+    findings = found.findings + across(found, {"a_b"})
+    assert all(finding.file in ("d.yaml", "x.avsc") and finding.line >= 1 for finding in findings)
+    assert all(finding.problem.message and finding.problem.fix for finding in findings)
