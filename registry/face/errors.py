@@ -87,9 +87,5 @@ def invalid_subject(subject: str, why: str) -> FaceError:
     return FaceError(422, 42208, f"The specified subject '{subject:.100}' is not a valid subject: {why}")
 
 
-def invalid_rules(message: str) -> FaceError:
-    return FaceError(422, 42210, message)
-
-
 def malformed(message: str) -> FaceError:
     return FaceError(400, 400, message)

@@ -12,7 +12,12 @@ KINDS: Final = ("JSON", "PROTOBUF", "AVRO")
 MAX_REFERENCES: Final = 1000
 _KNOWN: Final = frozenset({"schema", "schemaType", "references", "metadata", "ruleSet", "version", "id"})
 _RULE_KINDS: Final = ("CONDITION", "TRANSFORM")
-_RULE_MODES: Final = ("UPGRADE", "DOWNGRADE", "UPDOWN", "READ", "WRITE", "WRITEREAD")
+_RULE_MODES: Final = {
+    "migrationRules": ("UPGRADE", "DOWNGRADE", "UPDOWN"),
+    "domainRules": ("WRITE", "READ", "WRITEREAD"),
+    "encodingRules": ("WRITE", "READ", "WRITEREAD"),
+}
+_RULE_ACTIONS: Final = ("NONE", "ERROR", "DLQ")
 # what clients send along that the face has no use for
 _IDLE: Final = frozenset({"subject", "guid", "ts", "deleted", "schemaTagsToAdd", "schemaTagsToRemove", "propagateSchemaTags"})
 
@@ -97,22 +102,20 @@ def metadata_of(node: object, name: str) -> dict[str, Any] | None:
 
 
 def rules_of(node: object, name: str) -> dict[str, Any] | None:
-    """Lists of rules by phase, kept as sent. Raises FaceError (42210) when a rule has no name or is no rule."""
+    """Lists of rules by phase, kept as sent. Raises FaceError (42201) when one is no rule."""
     if node is None:
         return None
     found = node if isinstance(node, dict) else {"": None}
     lists = {part: value for part, value in found.items() if value is not None and part != "enableAt"}
-    phases = ("migrationRules", "domainRules", "encodingRules")
-    if any(part not in phases or not isinstance(value, list) for part, value in lists.items()) or "" in found:
-        raise errors.invalid_rules(f"`{name}` must hold lists of rules: migrationRules, domainRules, encodingRules")
+    if any(part not in _RULE_MODES or not isinstance(value, list) for part, value in lists.items()) or "" in found:
+        raise errors.invalid_schema(f"`{name}` must hold lists of rules: {', '.join(_RULE_MODES)}")
     for part, rules in lists.items():
-        names = [rule.get("name") if isinstance(rule, dict) else None for rule in rules]
-        if not all(isinstance(found, str) and found for found in names):
-            raise errors.invalid_rules(f"every rule of `{name}.{part}` needs a name")
-        if any(rule.get("kind", "CONDITION") not in _RULE_KINDS or rule.get("mode", "WRITE") not in _RULE_MODES for rule in rules):
-            raise errors.invalid_rules(f"a rule's kind is one of {', '.join(_RULE_KINDS)}, its mode one of {', '.join(_RULE_MODES)}")
-        if len(set(names)) != len(names):
-            raise errors.invalid_rules(f"the names of the rules in `{name}.{part}` must differ")
+        for rule in rules:
+            fault = _rule_fault(part, rule)
+            if fault:
+                raise errors.invalid_schema(f"`{name}.{part}`: {fault}")
+        if len({rule["name"] for rule in rules}) != len(rules):
+            raise errors.invalid_schema(f"`{name}.{part}`: two rules have one name")
     return {part: value for part, value in found.items() if value is not None}
 
 
@@ -180,6 +183,20 @@ def _encodable(text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise errors.invalid_schema("the text holds half of a surrogate pair") from None
+
+
+def _rule_fault(part: str, rule: object) -> str | None:
+    """What is wrong with a rule. An action may be a pair, of the first mode and the second: "ERROR,NONE"."""
+    if not isinstance(rule, dict) or not isinstance(rule.get("name"), str) or not rule["name"]:
+        return "every rule needs a name"
+    kind, mode = rule.get("kind") or _RULE_KINDS[0], rule.get("mode") or _RULE_MODES[part][0]
+    if kind not in _RULE_KINDS or mode not in _RULE_MODES[part]:
+        return f"a rule's kind is one of {', '.join(_RULE_KINDS)}, its mode here one of {', '.join(_RULE_MODES[part])}"
+    for field in ("onSuccess", "onFailure"):
+        action = rule.get(field) or ""
+        if not isinstance(action, str) or action.count(",") > 1 or not {*action.split(",")} <= {*_RULE_ACTIONS, ""}:
+            return f"a rule's {field} is one of {', '.join(_RULE_ACTIONS)}"
+    return None
 
 
 def _texts(node: object) -> bool:

@@ -138,15 +138,7 @@ SCENES: dict[str, Scene] = {
         ),
         get("{at}/schemas/ids/{id}", contains=('"schema"',)),
     ],
-    "rules that are none": [
-        register(
-            A,
-            status=422,
-            code=42210,
-            body={"ruleSet": {"domainRules": [{"name": "", "kind": "CONDITION", "mode": "WRITE", "type": "CEL"}]}},
-        ),
-        register(A, status=422, body={"ruleSet": {"domainRules": [rule("x", "SOMETIMES")]}}),
-        register(A, status=422, body={"ruleSet": "all"}),
+    "metadata that are none": [
         register(A, status=422, body={"metadata": {"properties": {"n": {"deep": 1}}}}),
         get("{at}/subjects/{s}/versions", 404, 40401),
     ],
