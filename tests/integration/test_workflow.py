@@ -15,6 +15,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from cli.catalogue import Catalogue, Change
 from cli.workflow.apply import carry_out
+from cli.workflow.check import offline, online
+from cli.workflow.folder import Finding
 from cli.workflow.plan import plan
 from cli.workflow.trees import Disk
 from hourmark.event import ENVELOPE, frame
@@ -96,6 +98,44 @@ async def test_somebody_else_was_faster(services: Services, tmp_path: Path) -> N
     assert applied.done == {}
     assert f"{event} was planned as new, but ann made revision " in applied.failed[event].message
     assert applied.failed[event].message.endswith("(theirs)")
+
+
+async def test_offline_and_the_registry_say_the_same(services: Services, tmp_path: Path) -> None:
+    event = f"t{token_hex(6)}.thing"
+    folder, registry = GitFolder(tmp_path / "source"), Catalogue(services.registry)
+    states = [
+        (field("track", "string"), field("ms", "long")),
+        (field("track", "string"), field("ms", "long"), optional("album", "string")),
+        (field("track", "string"), field("ms", "long")),
+    ]
+    for fields in states:
+        folder.declare(event, *fields, tier="debug")
+        folder.commit()
+        found = await asyncio.to_thread(plan, Disk(folder.events), registry)
+        await asyncio.to_thread(lambda items=found.to_do: carry_out(registry, items, wait_s=0.0, message="", tell=lambda *_: None))
+    changes: list[tuple[tuple[dict[str, Any], ...], dict[str, Any]]] = [
+        ((field("track", "string"), field("ms", "int")), {}),
+        ((field("track", "string"), field("MS", "long"), optional("album", "long")), {}),
+        ((field("track", "bytes"),), {"partitions": 1}),
+        ((*states[0], field("more", "string")), {"lifecycle": "draft"}),
+        ((*states[0], field("email", "string")), {"key": "nothing"}),
+        ((*states[0], optional("album", {"type": "enum", "name": "A", "symbols": ["X"]})), {}),
+        (states[1], {"description": "fine"}),
+    ]
+    for fields, more in changes:
+        folder.declare(event, *fields, **{"tier": "debug", **more})
+        here, there = (
+            await asyncio.to_thread(offline, Disk(folder.events), None),
+            await asyncio.to_thread(online, Disk(folder.events), registry),
+        )
+        assert [_said(finding) for finding in here.findings] == [_said(finding) for finding in there.findings]
+        assert [outcome.state for outcome in here.outcomes] == [outcome.state for outcome in there.outcomes]
+        assert here.ok == ("description" in more)
+
+
+def _said(finding: Finding) -> tuple[Any, ...]:
+    problem = finding.problem
+    return finding.file, finding.line, problem.path, problem.rule, problem.message, problem.fix, problem.direction, problem.old, problem.new
 
 
 def _arrives(kafka: str, topic: str) -> None:
