@@ -56,7 +56,7 @@ class LakeView:
         return self._lake.event_types()
 
     def rows(self, event_type: str, event_id: str, hours: Iterable[int] | None, deadline: float) -> tuple[list[Row], bool]:
-        """The rows with this id in sealed hours, oldest first (None: all, newest first); False when the time was up before all were asked."""
+        """The rows with this id in sealed hours, oldest first (None: all, newest first); False when the time was up before the end."""
         wanted = None if hours is None else set(hours)
         files = [(hour_of(name), name) for name in self._lake.sealed_files(event_type)]
         chosen = sorted((one for one in files if wanted is None or one[0] in wanted), reverse=wanted is None)
