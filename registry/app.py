@@ -29,10 +29,11 @@ from .keys import WriteKeys
 from .keys_api import KeysApi
 from .nodes import Nodes
 from .outbox import Publisher
-from .provision import Provisioner, Wanted
-from .recovery import recover
+from .provision import Provisioner
+from .recovery import configuration, recover
+from .refused_writes import audited
 from .settings import Settings
-from .store import Store
+from .store import Store, StoredEvent
 from .web import answer, answered, guarded, measured, refusal
 
 log = structlog.get_logger()
@@ -116,12 +117,13 @@ class Registry:
         finally:
             configuring.cancel()
 
-    async def _configure(self, standing: list[Wanted]) -> None:
+    async def _configure(self, standing: list[StoredEvent]) -> None:
         """Put the configuration of topics right that stood before us; of thousands that takes its time."""
         for start in range(0, len(standing), SLICE):
             while True:
                 try:
-                    await asyncio.to_thread(self._provisioner.correct, standing[start : start + SLICE])
+                    wanted = await asyncio.to_thread(configuration, standing[start : start + SLICE])
+                    await asyncio.to_thread(self._provisioner.correct, wanted)
                     break
                 except Unavailable as exc:
                     log.warning("the configuration of topics cannot be looked at; trying again", message=exc.message)
@@ -130,7 +132,7 @@ class Registry:
                     log.error("the configuration of topics cannot be put right", message=exc.message)
                     return
 
-    async def _begin(self) -> list[Wanted]:
+    async def _begin(self) -> list[StoredEvent]:
         """Everything Kafka must have before the first change: waits for it, with one line per reason. Returns the topics that stood."""
         while True:
             try:
@@ -153,7 +155,8 @@ class Registry:
 
     async def _listen(self, api: Api, keys: KeysApi, history: HistoryApi, face: Face) -> None:
         token = self.settings.admin_token.get_secret_value()
-        app = web.Application(client_max_size=MAX_BYTES, middlewares=[measured, answered, speaking, guarded(token), history.audited])
+        middlewares = [measured, answered, audited(History(self._database)), speaking, guarded(token)]
+        app = web.Application(client_max_size=MAX_BYTES, middlewares=middlewares)
         app.add_routes([*api.routes(), *keys.routes(), *history.routes(), *face.routes()])
         app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)])
         self._runner = AppRunner(app, access_log=None, shutdown_timeout=5.0)

@@ -1,33 +1,26 @@
-"""The past over HTTP: revisions of an event type, and the audit log; and the audit of writes that are refused."""
+"""The past over HTTP: revisions of an event type, and the audit log."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Final
 
-import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from hourmark.errors import Unavailable
 from hourmark.topics import is_event_type
 
-from .history import Byline, History, Record
+from .history import History
 from .refusal import Refused, refuse
-from .web import byline, number, tagged, text
-
-log = structlog.get_logger()
+from .web import number, tagged, text
 
 PAGE: Final = 100
 PAGE_MOST: Final = 1000
 NEWEST: Final = 2**62
 SUBJECT_MAX: Final = 300
-_ACTIONS: Final = {("PUT", "events"): "declare", ("PUT", "keys"): "put_key", ("DELETE", "keys"): "delete_key"}
-_SUBJECTS: Final = {"events": "event", "keys": "key"}
 
 
 class HistoryApi:
-    """Handlers and a middleware."""
+    """Handlers."""
 
     def __init__(self, history: History) -> None:
         self._history = history
@@ -67,37 +60,6 @@ class HistoryApi:
         found = await asyncio.to_thread(self._history.audit, after, limit, text(request, "subject", SUBJECT_MAX))
         return tagged(request, {"audit": found, "next": found[-1]["number"] if found else after})
 
-    @web.middleware
-    async def audited(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Writes that are refused leave a row too. Those without the admin token do not: whoever can reach us could fill the log."""
-        try:
-            return await handler(request)
-        except Refused as exc:
-            entry = _refused(request, exc)
-            if entry is not None:
-                try:
-                    await asyncio.to_thread(self._history.refused, entry)
-                except Unavailable as trouble:
-                    log.warning("a refused write is not in the audit log", subject=entry.subject, code=exc.code, error=trouble.message)
-            raise
-
 
 def unknown_event(name: str) -> Refused:
     return refuse(404, "unknown_event_type", f"{name!r:.120} is not declared", "GET /v1/events lists what is declared; correct the name")
-
-
-def _refused(request: web.Request, exc: Refused) -> Record | None:
-    """None for what is no write of ours."""
-    resource = request.match_info.route.resource
-    _, version, kind, *_ = [*(resource.canonical if resource else "").split("/"), "", "", ""]
-    action = _ACTIONS.get((request.method, kind))
-    if version != "v1" or action is None:
-        return None
-    name = "".join(char if char.isprintable() else "?" for char in next(iter(request.match_info.values()), ""))
-    try:
-        said = byline(request)
-    except Refused:
-        said = Byline()
-    problems = [{"path": problem.path, "rule": problem.rule} for problem in exc.problems[:10]]
-    detail = {"outcome": "refused", "status": exc.status, "code": exc.code, "reason": exc.message[:500], "problems": problems}
-    return Record(action, f"{_SUBJECTS[kind]}/{name}"[:SUBJECT_MAX], said, None, detail)

@@ -183,6 +183,51 @@ async def test_of_two_writers_one_wins(registry: Client) -> None:
     assert (await registry.put(f"/v1/events/{new_type()}", declaration(), If_Match="*")).status in (400, 412)
 
 
+async def test_an_answer_that_was_lost_may_be_asked_for_again(registry: Client) -> None:
+    event = new_type()
+    first = await registry.put(f"/v1/events/{event}", declaration(event), If_None_Match="*")
+    again = await registry.put(f"/v1/events/{event}", declaration(event), If_None_Match="*")
+    assert (first.status, again.status, again.body["changed"]) == (201, 200, False)
+    assert again.headers["ETag"] == first.headers["ETag"]
+
+
+async def test_of_two_who_write_a_key_one_wins(registry: Client) -> None:
+    name = f"k{new_type().partition('.')[0]}"
+    made = await registry.put(f"/v1/keys/{name}", {"types": ["a.*"]}, If_None_Match="*")
+    tag = made.headers["ETag"]
+    assert (await registry.get(f"/v1/keys/{name}")).headers["ETag"] == tag
+    writes = [registry.put(f"/v1/keys/{name}", {"types": [f"a{n}.*"]}, If_Match=tag) for n in range(4)]
+    drops = [registry.ask("DELETE", f"/v1/keys/{name}", If_Match=tag) for _ in range(2)]
+    answers = await asyncio.gather(*writes, *drops)
+    assert sorted(answer.status for answer in answers) == [200, 412, 412, 412, 412, 412]
+    refused = next(answer for answer in answers if answer.status == 412)
+    assert refused.body["revision"] in (0, *(answer.body["revision"] for answer in answers if answer.status == 200))
+
+
+async def test_writers_who_name_no_revision_are_refused_when_that_is_asked_for(kafka: str, tmp_path: Path) -> None:
+    event = new_type()
+    async with running(settings_for(kafka, tmp_path, require_if_match=True, local_write_key="hm_local")) as client:
+        made = await client.put(f"/v1/events/{event}", declaration(event))
+        silent = await client.put(f"/v1/events/{event}", declaration(event, description="two"))
+        assert (made.status, silent.status, silent.body["code"]) == (201, 428, "precondition_required")
+        assert silent.headers["ETag"] == made.headers["ETag"]
+        named = await client.put(f"/v1/events/{event}", declaration(event, description="two"), If_Match=made.headers["ETag"])
+        assert named.status == 200
+        assert (await client.put("/v1/keys/local", {})).status == 428
+        assert (await client.put("/v1/keys/other", {})).status == 201
+
+
+async def test_another_retention_is_applied_to_the_topics(registry: Client, kafka: str) -> None:
+    event = new_type()
+    await registry.put(f"/v1/events/{event}", declaration(event))
+    kept = {"raw": "90m", "clean": "2h", "lake": "400d"}
+    await registry.put(f"/v1/events/{event}", declaration(event, retention=kept))
+    admin = AdminClient({"bootstrap.servers": kafka})
+    found = [topic_config(admin, topic)["retention.ms"] for topic in (raw_topic(event), clean_topic(event))]
+    assert found == [str(90 * 60_000), str(120 * 60_000)]
+    assert (await registry.get(f"/v1/events/{event}")).body["retention"] == kept
+
+
 async def test_wait_names_every_node(registry: Client, kafka: str, tmp_path: Path) -> None:
     event = new_type()
     settings = PlatformSettings(kafka=kafka, home=tmp_path / "node", node=f"node-{event}")
@@ -264,7 +309,7 @@ BAD: list[tuple[str, str, Any, dict[str, str], int, str]] = [
     ("PUT", "/v1/keys/a", b"[]", {}, 400, "invalid_body"),
     ("DELETE", "/v1/keys/nope", None, {}, 404, "unknown_key"),
     ("DELETE", "/v1/keys/%00", None, {}, 404, "unknown_key"),
-    ("GET", "/nope", None, {}, 404, "unknown_path"),
+    ("GET", "/v1/nope", None, {}, 404, "unknown_path"),
     ("DELETE", "/v1/events", None, {}, 405, "method_not_allowed"),
 ]
 
@@ -277,7 +322,7 @@ async def test_bad_requests_have_their_answers(registry: Client) -> None:
         assert (answer.status, answer.body["code"]) == (status, code), (method, path, answer.body)
         assert answer.body["message"]
     assert (await registry.get("/v1/events/a.b")).status == 404
-    assert "/v1/events" in (await registry.get("/nope")).body["message"]
+    assert "events" in (await registry.get("/v1/nope")).body["message"]
     refused = await registry.ask("DELETE", "/v1/events")
     assert refused.body["message"] == f"/v1/events takes {refused.headers['Allow']}"
 
@@ -298,3 +343,5 @@ async def test_admin_token(kafka: str, tmp_path: Path) -> None:
             assert (refused.status, refused.body["code"]) == (401, "unauthorized")
         assert (await client.put(f"/v1/events/{event}", declaration(event), Authorization="Bearer secret")).status == 201
         assert (await client.get(f"/v1/events/{event}")).status == 200
+        audit = (await client.get("/v1/audit")).body["audit"]
+        assert [row["detail"]["outcome"] for row in audit] == ["created"], "who has no token cannot fill the log"

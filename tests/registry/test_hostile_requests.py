@@ -146,6 +146,22 @@ def test_nothing_has_changed_and_every_refused_write_is_in_the_audit_log(hostile
     assert json.dumps(mine).count("lifecycle_transition")
 
 
+def test_refused_writes_through_the_face_are_in_the_audit_log_and_look_ups_are_not(hostile: Hostile) -> None:
+    after = hostile.ask("GET", "/v1/audit?limit=1000").body["next"]
+    assert hostile.ask("PUT", "/config/orders-value?author=eve", {"compatibility": "SOMETIMES"}).status == 422
+    assert hostile.ask("POST", "/contexts/.other/subjects/orders-value/versions", {"schema": "{"}).status == 422
+    assert hostile.ask("DELETE", "/subjects/nobody-value").status == 404
+    assert hostile.ask("POST", "/subjects/nobody-value", {"schema": '"string"'}).status == 404
+    assert hostile.ask("GET", "/subjects/nobody-value/versions").status == 404
+    rows = hostile.ask("GET", f"/v1/audit?after={after}").body["audit"]
+    assert [(row["author"], row["action"], row["subject"], row["detail"]["code"]) for row in rows] == [
+        ("eve", "config_update", "subject/orders-value", 42203),
+        ("", "schema_register", "subject/.other:orders-value", 42201),
+        ("", "schema_delete", "subject/nobody-value", 40401),
+    ]
+    assert all(row["detail"]["outcome"] == "refused" and row["detail"]["reason"] for row in rows)
+
+
 def test_what_has_not_changed_costs_no_body(hostile: Hostile) -> None:
     paths = ("/v1/events", KNOWN, f"{KNOWN}/schema", f"{KNOWN}/revisions", "/v1/keys", "/v1/audit?limit=1")
     for path in paths:
