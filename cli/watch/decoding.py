@@ -166,7 +166,8 @@ def of_reject(message: Message, reject: Reject) -> Sighting:
         facts["original_bytes"], payload = len(message.value() or b""), {}
     envelope: dict[str, Any] = {"_sdk": reject.sdk, "_sdk_version": reject.sdk_version, "_app": reject.app}
     envelope |= {"_attempt": event.get("attempt"), "_sequence": event.get("seq"), "_event_time": event.get("time")}
-    stages = {"received": moment(reject.at) if reject.at else None, "stored": appended(message)}
+    sent = moment(reject.sent_at // 1000) if reject.sent_at else None
+    stages = {"sent": sent, "received": moment(reject.at) if reject.at else None, "stored": appended(message)}
     return Sighting("rejected", id_text(reject.event_id), envelope, payload, stages, facts)
 
 

@@ -10,10 +10,11 @@ import msgspec
 from confluent_kafka import Message
 
 from hourmark.errors import Unavailable
-from hourmark.parked import parked_partition, parked_type, read_parked, read_replayed
-from hourmark.topics import PARKED, REPLAYS
+from hourmark.parked import parked_partition, parked_type, read_parked
+from hourmark.topics import PARKED
 
 from ..addresses import Addresses
+from ..held.waiting import replays
 from .decoding import appended
 from .log import Log, Place, Span
 
@@ -29,23 +30,9 @@ class Waiting(NamedTuple):
     whole: bool
 
 
-def settled(log: Log, deadline: float) -> dict[Place, int]:
+def settled(log: Log) -> dict[Place, int]:
     """(Event type, partition of `parked`) → the offset below which all its events have been replayed or rejected."""
-    found: dict[Place, int] = {}
-
-    def see(message: Message) -> None:
-        value = message.value()
-        if value is not None:
-            try:
-                told = read_replayed(value)
-            except msgspec.DecodeError:
-                return
-            found[told.type, told.partition] = told.next
-
-    places = log.places([REPLAYS])
-    begins, ends = log.begins(places), log.ends(places)
-    log.scan({place: Span(begins[place], ends[place]) for place in places}, deadline, see)
-    return found
+    return {place: one.next for place, one in replays(log).items()}
 
 
 def waiting(log: Log, event_type: str) -> Waiting:
@@ -55,7 +42,7 @@ def waiting(log: Log, event_type: str) -> Waiting:
     place = PARKED, parked_partition(event_type)
     if place not in log.places([PARKED]):
         return Waiting(0, None, True)
-    done = settled(log, deadline).get((event_type, place[1]), 0)
+    done = settled(log).get((event_type, place[1]), 0)
 
     def see(message: Message) -> None:
         if (message.offset() or 0) >= done and parked_type(message.headers()) == event_type:

@@ -21,7 +21,7 @@ from .decoding import Decoding, Sighting, appended, moment, of_reject, of_wire
 from .fate import LakeView, Row, lake_view
 from .following import headers_of, stamp_of
 from .log import Log
-from .parked import LOOK_S, sender_of, settled, waiting_words
+from .parked import sender_of, settled, waiting_words
 from .story import deduplicated, received, undecided, verdict, why_this_hour
 from .tracing import BEFORE_MS, Found, Searched, Tracer, made_at
 
@@ -159,7 +159,7 @@ class Trace:
     def _settled(self) -> dict[tuple[str, int], int]:
         assert self._log is not None
         try:
-            return settled(self._log, time.monotonic() + LOOK_S)
+            return settled(self._log)
         except Unavailable:
             return {}
 
