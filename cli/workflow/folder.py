@@ -112,7 +112,7 @@ def load(tree: Tree, path: str) -> Source:
     """The declaration in a file, with the schema beside it. Raises Fault."""
     body = _read(tree, path, path, "")
     found = _parsed(path, body, "", json=path.endswith(".json"))
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not found.keys() & {"event", "schema"}:
         told = Problem("", "declaration", "the file holds no declaration", "write event:, owner:, schema: …; or name another folder")
         raise Fault(path, 1, told)
     event = found.get("event")

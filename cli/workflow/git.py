@@ -16,6 +16,7 @@ from ..failures import WrongInput
 TIMEOUT_S = 60.0
 DEFAULT_BASES = ("origin/HEAD", "origin/main", "origin/master")
 _LINK = "120000"
+_OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 _FILES = ("100644", "100755", _LINK)
 
 
@@ -173,8 +174,9 @@ def command(place: Path, *asked: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Git's words in English, no question at the terminal, no lock for a mere look."""
-    return {**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    """Git's words in English, no question at the terminal, no lock for a mere look; and what a hook's git says of its place is not ours."""
+    plain = {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
+    return {**plain, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 
 
 def _split(answer: bytes) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,7 +165,9 @@ def test_the_schema_of_nobody(command: Command, folder: GitFolder) -> None:
     assert (code, rules(report, "warning")) == (0, [("events/left.avsc", 1, "unused_schema")])
 
 
+ROOT = Path(__file__).parents[2]
 SOUND = "event: a.b\nowner: me\nschema: {type: record, name: X, fields: [{name: a, type: string}]}\n"
+OTHERS = "services:\n  web: {image: x}\nvolumes: {}\n"
 LATIN = "event: a.b\nowner: café\n".encode("latin-1")
 BROKEN: dict[str, tuple[Callable[[Path], object], int]] = {
     "empty": (lambda p: p.write_text(""), 1),
@@ -172,6 +175,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], int]] = {
     "latin": (lambda p: p.write_bytes(LATIN), 1),
     "twice": (lambda p: p.write_text("event: a.b\nowner: me\nowner: you\n"), 3),
     "alias": (lambda p: p.write_text("event: a.b\nowner: &x me\ndescription: *x\n"), 3),
+    "not ours": (lambda p: p.write_text(OTHERS), 1),
     "no mapping": (lambda p: p.write_text("- a\n"), 1),
     "syntax": (lambda p: p.write_text("event: a.b\nowner: [me\n"), 3),
     "huge": (lambda p: p.write_bytes(b"# " + b"x" * 2_000_000), 1),
@@ -266,6 +270,28 @@ def test_a_shallow_clone_says_what_it_does_not_know(command: Command, folder: Gi
     said = command("check", "clone/events")
     assert said.code == 0
     assert "shallow" in said.out
+
+
+def test_in_a_hook(command: Command, folder: GitFolder) -> None:
+    hook = folder.root / ".git" / "hooks" / "pre-commit"
+    hook.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m cli check events\n')
+    hook.chmod(0o755)
+    folder.declare("song.played", field("track", "string"), field("ms", "string"))
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        folder.git("commit", "-q", "-a", "-m", "broken")
+    assert b"song.played.avsc:5" in refused.value.stdout + refused.value.stderr
+    folder.declare("song.played", field("track", "string"), field("ms", "long"), optional("album", "string"))
+    folder.git("commit", "-q", "-a", "-m", "fine")
+
+
+def test_names_that_are_no_text(command: Command, folder: GitFolder) -> None:
+    (folder.events / os.fsdecode(b"caf\xe9.yaml")).write_bytes(b"event: [")
+    folder.commit()
+    code, report = checked(command)
+    assert code == 1
+    assert [p["rule"] for p in report["problems"]] == ["malformed_yaml"]
+    for form in ("terminal", "github", "junit"):
+        assert command("check", "events", "--format", form, "--output", "out").code == 1
 
 
 def test_an_empty_or_missing_folder(command: Command, tmp_path: Path) -> None:
