@@ -21,7 +21,7 @@ COMMAND_LINE = """
 ## The command line
 It finds the stack of `HOURMARK_HOME`. To use it with a platform elsewhere, set `HOURMARK_CLIENT_RECEIVER_URL`, `HOURMARK_CLIENT_WRITE_KEY`,
 `HOURMARK_REGISTRY_URL`, `HOURMARK_KAFKA`, `HOURMARK_LAKE_URL`, and in time-lapse `HOURMARK_HOUR_SECONDS` and `HOURMARK_HOUR_ANCHOR`.
-`HOURMARK_REGISTRY_ADMIN_TOKEN` is sent to the registry when it is set; `HOURMARK_AUTHOR` is kept with what you declare (otherwise your name in git).
+`HOURMARK_REGISTRY_ADMIN_TOKEN` is sent to the registry when set; `HOURMARK_AUTHOR` is kept with what you declare (else your name in git).
 """
 
 
