@@ -57,16 +57,21 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON docume
     """
     from local.stack import Stack
 
+    from .addresses import Addresses
     from .failures import ANSWER_IS_NO, UNREACHABLE
-    from .output import print_json
+    from .held.waiting import most_waiting
+    from .output import console, print_json
     from .progress import of_all
 
     found = Stack().status()
     types = of_all(found) if found.registry_ready and found.kafka_ready else []
+    parked = most_waiting(Addresses(kafka=found.kafka)) if found.kafka_ready else 0
     if as_json:
-        print_json(found.as_json() | {"types": types})
+        print_json(found.as_json() | {"types": types, "parked_at_most": parked})
     else:
         _show(found, types)
+        if parked:
+            console().print(f"up to {parked:,} events wait for a declaration: `hourmark parked`")
     if not found.ready:
         raise typer.Exit(ANSWER_IS_NO if found.up else UNREACHABLE)
 

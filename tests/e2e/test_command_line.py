@@ -72,7 +72,18 @@ def test_status_has_the_contract_s_shape(platform: Platform, hourmark: Hourmark)
     event_type = platform.declare("listed")
     platform.wait_sealed(event_type)
     found = json.loads(hourmark("status", "--json"))
-    assert set(found) == {"receiver", "registry", "kafka", "redis", "lake", "hour_seconds", "write_key", "processes", "types"}
+    assert set(found) == {
+        "receiver",
+        "registry",
+        "kafka",
+        "redis",
+        "lake",
+        "hour_seconds",
+        "write_key",
+        "processes",
+        "types",
+        "parked_at_most",
+    }
     assert {frozenset(process) for process in found["processes"]} == {frozenset({"name", "pid", "state"})}
     (own,) = [entry for entry in found["types"] if entry["type"] == event_type]
     assert set(own) == {"type", "watermark", "open_hours", "lag", "seal_delay_seconds", "blocked_by"}
