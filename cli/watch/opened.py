@@ -126,7 +126,8 @@ class Opener:
         ]
         if plan is not None and newest not in {hour for hour, _ in listed}:  # decided, and being presented
             parts += [Part(part.path, part.schema_id, part.late) for part in plan.parts]
-        return _Standing(line, tips, parts, [name for hour, name in listed if hour <= newest])
+        bare = not known and not in_lake  # hours without their bookkeeping: somebody has copied them here
+        return _Standing(line, tips, parts, [name for hour, name in listed if bare or hour <= newest])
 
     def _walk(self, chain: CommitChain, line: Line, partition: Partition) -> Tip:
         """The end of one chain, and its books up to there."""
