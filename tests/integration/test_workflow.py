@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
 from secrets import token_hex
@@ -20,9 +21,11 @@ from cli.workflow.folder import Finding
 from cli.workflow.plan import plan
 from cli.workflow.trees import Disk
 from hourmark.event import ENVELOPE, frame
+from registry.app import Registry
 from tests.cli.git_folder import GitFolder, field, optional
 from tests.cli.recipe import Ran, shell, step
 from tests.integration.front_door import Services
+from tests.registry.service import settings_for
 
 pytestmark = pytest.mark.real
 
@@ -86,11 +89,17 @@ async def test_plan_apply_and_prune(services: Services, tmp_path: Path) -> None:
     assert (ran.code, "lifecycle.state: deprecated → blocked" in ran.out) == (0, True)
 
 
-async def test_somebody_else_was_faster(services: Services, tmp_path: Path) -> None:
+@pytest.fixture
+async def registry(kafka: str, tmp_path: Path) -> AsyncIterator[Catalogue]:
+    async with Registry(settings_for(kafka, tmp_path / "registry")) as running:
+        await running.ready()
+        yield Catalogue(running.url)
+
+
+async def test_somebody_else_was_faster(registry: Catalogue, tmp_path: Path) -> None:
     event = f"t{token_hex(6)}.thing"
     folder = GitFolder(tmp_path / "source")
     folder.declare(event, tier="debug")
-    registry = Catalogue(services.registry)
     found = await asyncio.to_thread(plan, Disk(folder.events), registry)
     document = found.items[0].document
     await asyncio.to_thread(registry.declare, event, document | {"description": "other"}, 0.0, Change(0, "theirs", "ann"))
@@ -100,9 +109,9 @@ async def test_somebody_else_was_faster(services: Services, tmp_path: Path) -> N
     assert applied.failed[event].message.endswith("(theirs)")
 
 
-async def test_offline_and_the_registry_say_the_same(services: Services, tmp_path: Path) -> None:
+async def test_offline_and_the_registry_say_the_same(registry: Catalogue, tmp_path: Path) -> None:
     event = f"t{token_hex(6)}.thing"
-    folder, registry = GitFolder(tmp_path / "source"), Catalogue(services.registry)
+    folder = GitFolder(tmp_path / "source")
     states = [
         (field("track", "string"), field("ms", "long")),
         (field("track", "string"), field("ms", "long"), optional("album", "string")),
