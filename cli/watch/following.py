@@ -26,6 +26,7 @@ REMEMBERED: Final = 100_000  # ids forwarded lately
 SKEW_MS: Final = 60_000  # between the clocks of two brokers
 POLL: Final = 2_000
 SETTLE_EVERY_S: Final = 1.0
+GROW_EVERY_S: Final = 15.0
 
 
 class Watched(NamedTuple):
@@ -57,6 +58,8 @@ class Following:
         self._marks: dict[int, tuple[int, int]] = {}
         self._gates: dict[int, tuple[int, int]] = {}  # partition → (raw offset that dedup has passed, clean end after that was asked)
         self._settled_at = 0.0
+        self._widths: dict[str, int] = {}
+        self._grown_at = time.monotonic()
         self._paused: set[Place] = set()
         self._consumer: Consumer | None = None
 
@@ -73,6 +76,7 @@ class Following:
                         found += self._take(message)
                 found += self._settle()
                 self._balance()
+                self._grow()
                 yield found
         finally:
             self._consumer.close()
@@ -91,6 +95,7 @@ class Following:
         wanted = [self._clean] * (joined or ACCEPTED in self._kinds) + [self._raw] * joined
         wanted += [REJECTED] * (REFUSED in self._kinds and REJECTED in by_topic)
         starts: dict[Place, int] = {}
+        self._widths = {topic: by_topic[topic] for topic in wanted}
         for topic in wanted:
             places = [(topic, number) for number in range(by_topic[topic])]
             if self._since is None:
@@ -186,6 +191,30 @@ class Following:
         for number, join in self._joins.items():
             self._pause((self._raw, number), join.held > limit, join.held > limit // 2)
             self._pause((self._clean, number), join.ahead > AHEAD, join.ahead > AHEAD // 2)
+
+    def _grow(self) -> None:
+        """Partitions that were added meanwhile are read from their beginning."""
+        now = time.monotonic()
+        if now - self._grown_at < GROW_EVERY_S:
+            return
+        self._grown_at = now
+        try:
+            counts = self._log.counts(self._widths)
+        except Unavailable:
+            return
+        if self._raw in self._widths and counts.get(self._raw) != counts.get(self._clean):
+            return  # clean has grown and raw not yet: both are taken together
+        new = [
+            TopicPartition(topic, number, 0) for topic, width in self._widths.items() for number in range(width, counts.get(topic, width))
+        ]
+        for place in new:
+            if place.topic == self._clean:
+                self._clean_next[place.partition] = 0
+                if self._raw in self._widths:
+                    self._joins[place.partition] = Join(0, self._watched.source)
+        if new and self._consumer is not None:
+            self._widths |= {topic: max(width, counts.get(topic, 0)) for topic, width in self._widths.items()}
+            self._consumer.incremental_assign(new)
 
     def _pause(self, place: Place, much: bool, still_much: bool) -> None:
         assert self._consumer is not None
