@@ -6,6 +6,7 @@ The store is the truth; but a control topic that knows more (a store lost or res
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from hourmark.topics import CONTROL
 
 from .catalog import draft, wanted_topics
 from .declaration import Declaration
+from .gathering import MOST
 from .history import ITSELF, Byline
 from .provision import Provisioned, Provisioner, Wanted
 from .settings import Settings
@@ -72,10 +74,10 @@ def read_control(settings: Settings) -> Broadcast:
     raise BrokerUnavailable(f"reading {CONTROL}: no end within {READ_S:.0f} s")
 
 
-def recover(settings: Settings, store: Store, provisioner: Provisioner) -> list[Wanted]:
+def recover(settings: Settings, store: Store, provisioner: Provisioner) -> list[StoredEvent]:
     """Platform topics, then the topics of every event type, then the broadcast. Safe to do twice, and by several registries at a time.
 
-    Returns the topics that stand, whose configuration is still to be looked at. Raises BrokerUnavailable.
+    Returns the event types whose topics stood; their configuration is still to be looked at. Raises BrokerUnavailable.
     """
     created = provisioner.platform()
     if created:
@@ -94,20 +96,28 @@ def recover(settings: Settings, store: Store, provisioner: Provisioner) -> list[
     return sound
 
 
-def _topics(store: Store, provisioner: Provisioner) -> list[Wanted]:
+def configuration(standing: Iterable[StoredEvent]) -> list[Wanted]:
+    """How the topics of these event types should be."""
+    return [wanted_topics(Declaration.model_validate(current.document), current) for current in standing]
+
+
+def _topics(store: Store, provisioner: Provisioner) -> list[StoredEvent]:
     known = store.all_events()
     standing = provisioner.standing(event.event for event in known)
-    sound = []
+    sound, broken = list[StoredEvent](), list[StoredEvent]()
     for current in known:
-        declaration = Declaration.model_validate(current.document)
-        wanted = wanted_topics(declaration, current)
-        if all(standing.get(f"{stage}.{current.event}", 0) >= current.partitions for stage in ("clean", "raw")):
-            sound.append(wanted)
-            continue
-        stands = provisioner.event_topics(wanted)
-        log.warning("topics of an event type were missing and stand again", event_type=current.event, partitions=stands.partitions)
-        if stands.raw_created or stands.partitions != current.partitions:
-            _mend(store, current, stands)
+        stands = all(standing.get(f"{stage}.{current.event}", 0) >= current.partitions for stage in ("clean", "raw"))
+        (sound if stands else broken).append(current)
+    for start in range(0, len(broken), MOST):
+        batch = broken[start : start + MOST]
+        found = provisioner.all_event_topics(configuration(batch))
+        for current in batch:
+            outcome = found[current.event]
+            if isinstance(outcome, Exception):
+                raise outcome
+            log.warning("topics of an event type were missing and stand again", event_type=current.event, partitions=outcome.partitions)
+            if outcome.raw_created or outcome.partitions != current.partitions:
+                _mend(store, current, outcome)
     return sound
 
 

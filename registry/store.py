@@ -34,6 +34,7 @@ SUMMARY = (
     events.c.schema_version,
     events.c.partitions,
 )
+_NAMES = tuple(column.name for column in SUMMARY)
 
 
 class Stale(Exception):
@@ -127,7 +128,7 @@ class Store:
                 or_(*(column.icontains(q, autoescape=True) for column in (events.c.event, events.c.owner, events.c.description)))
             )
         with self._database.reading() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            return [dict(zip(_NAMES, row, strict=True)) for row in connection.execute(query)]
 
     def all_events(self) -> list[StoredEvent]:
         with self._database.reading() as connection:
