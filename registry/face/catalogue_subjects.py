@@ -54,7 +54,7 @@ def of_id(connection: Connection, schema_id: int) -> list[Version]:
 def same_schema(connection: Connection, schema: formats.Schema) -> int | None:
     """The id of a wire schema that equals this one. Wire schemas are named after their event type."""
     full = schema.avro.full if schema.avro is not None else None
-    name = full.get("name", "") if isinstance(full, dict) else ""
+    name = full["name"] if isinstance(full, dict) and full["type"] == "record" else ""
     prefix, _, event = name.partition("hourmark.events.")
     if prefix or not event:
         return None

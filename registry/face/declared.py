@@ -98,7 +98,7 @@ class DeclaredSubjects:
 def payload_of(event: str, sent: Parsed, before: Mapping[str, Any]) -> dict[str, Any]:
     """The payload schema in a wire schema; `before`: the current one, whose name stays. Raises FaceError (42201)."""
     blank = full(wire_schema(event, {**before, "fields": []}))
-    wire = sent.full if isinstance(sent.full, dict) else {}
+    wire = sent.full if isinstance(sent.full, dict) and sent.full["type"] == "record" else {}
     fields, envelope = wire.get("fields", []), blank["fields"]
     if wire.get("name") != blank["name"] or canonical([_bare(field) for field in fields[: len(envelope)]]) != canonical(
         [_bare(field) for field in envelope]

@@ -45,7 +45,8 @@ def resolved(schema: Schema) -> str:
 def _read(kind: str, text: str, references: tuple[Reference, ...], used: tuple[tuple[str, str], ...]) -> Schema:
     if kind == "AVRO":
         parsed = avro_form.read(text, [found for _, found in used])
-        fields = parsed.full.get("fields", ()) if isinstance(parsed.full, dict) else ()
+        record = isinstance(parsed.full, dict) and parsed.full["type"] == "record"
+        fields = parsed.full["fields"] if record else ()
         names = frozenset(field["name"] for field in fields)
         return Schema(kind, text, _fingerprint(kind, avro_form.one_text(parsed), references), avro_form.normal(parsed), names, parsed)
     if kind == "JSON":

@@ -73,8 +73,8 @@ def sent(body: object) -> Sent:
     kind = body.get("schemaType")
     if kind is not None and kind not in KINDS:
         raise errors.invalid_schema(f"Invalid schema type {kind!s:.50}: valid are AVRO, JSON and PROTOBUF")
-    if text is not None:
-        _encodable(text)
+    if "\0" in (text or ""):
+        raise errors.invalid_schema("the schema's text holds a NUL character")
     return Sent(
         (text or "").strip() and (text or ""),
         kind or "AVRO",
@@ -162,7 +162,6 @@ def _references(node: object) -> tuple[Reference, ...]:
         name, subject, version = (parts.get(part) for part in ("name", "subject", "version"))
         if not (isinstance(name, str) and isinstance(subject, str) and isinstance(version, int) and -1 <= version < 2**31) or not name:
             raise errors.invalid_schema("a reference has a `name`, a `subject` and a `version` (a number)")
-        _encodable(name + subject)
         found.append(Reference(name, subject, version))
     if len({reference.name for reference in found}) != len(found):
         raise errors.invalid_schema("two references have one name")
@@ -176,13 +175,6 @@ def _number(body: Mapping[str, Any], name: str) -> int:
     if not isinstance(found, int) or isinstance(found, bool) or not -(2**31) <= found < 2**31:
         raise errors.FaceError(422, 422, f"`{name}` must be a number of at most 31 bits")
     return found
-
-
-def _encodable(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise errors.invalid_schema("the text holds half of a surrogate pair") from None
 
 
 def _rule_fault(part: str, rule: object) -> str | None:

@@ -6,6 +6,7 @@ import asyncio
 import codecs
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from aiohttp.typedefs import Handler
 
 from hourmark.errors import Unavailable
 
-from .errors import FaceError, malformed
+from .errors import FaceError, invalid_schema, malformed
 
 log = structlog.get_logger()
 
@@ -25,6 +26,7 @@ V1: Final = "application/vnd.schemaregistry.v1+json"
 TYPES: Final = (V1, "application/vnd.schemaregistry+json", "application/json")
 BODY_S: Final = 30.0
 _READ: Final = (*TYPES, "application/octet-stream")  # what clients send when nobody told them
+_HALF_PAIRS: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _NATIVE: Final = ("/v1/", "/healthz", "/readyz", "/metrics")
 _FACE: Final = "/v1/metadata/"
 _TELLING: Final = {404: "HTTP 404 Not Found", 405: "HTTP 405 Method Not Allowed", 413: "HTTP 413 Request Entity Too Large"}
@@ -98,7 +100,13 @@ def _parsed(body: bytes, charset: str) -> Any:
     except LookupError:
         raise FaceError(415, 415, f"HTTP 415 Unsupported Media Type: unknown charset {charset:.50}") from None
     try:
-        return json.loads(body.decode(charset), parse_constant=_no_number)
+        text = body.decode(charset)
+        found = json.loads(text, parse_constant=_no_number)
+        if _HALF_PAIRS.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
+    except UnicodeEncodeError:
+        raise invalid_schema("a text in the body holds half of a surrogate pair") from None
     except (ValueError, RecursionError) as exc:
         told = "nested too deep" if isinstance(exc, RecursionError) else " ".join(str(exc).split())[:200]
         raise malformed(f"Malformed request: the body is no JSON: {told}") from None

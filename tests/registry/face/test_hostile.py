@@ -31,6 +31,9 @@ BODIES: dict[str, tuple[bytes, int]] = {
     "no UTF-8": (b'{"schema": "\xff"}', 400),
     "deep JSON": (b'{"schema": ' + b"[" * 200_000, 400),
     "half a pair": (b'{"schema": "\\ud800"}', 422),
+    "half a pair in metadata": (b'{"schema": "\\"int\\"", "metadata": {"properties": {"a": "\\ud800"}}}', 422),
+    "NUL": (b'{"schema": "message A {} // \\u0000", "schemaType": "PROTOBUF"}', 422),
+    "a word with fields that are none": (b'{"schema": "{\\"type\\":\\"int\\",\\"fields\\":\\"x\\",\\"name\\":{}}", "references": 1}', 422),
     "a number": (b'{"schema": 5}', 422),
     "an unknown field": (b'{"schema": "\\"int\\"", "owner": 1}', 422),
     "a wrong type": (b'{"schema": "\\"int\\"", "schemaType": "XML"}', 422),
@@ -95,6 +98,21 @@ async def test_queries_and_paths(face: Serving) -> None:
         assert (answer.status, set(answer.body)) == (status, {"error_code", "message"}), path
     answer = await face.client.ask("PATCH", "/subjects")
     assert (answer.status, answer.body["error_code"], answer.headers["Allow"]) == (405, 405, "GET,HEAD")
+
+
+async def test_attributes_mean_nothing_where_they_do_not_belong(face: Serving) -> None:
+    """Avro leaves unknown attributes to their owners, whatever they look like."""
+    odd = {"schema": json.dumps({"type": "int", "name": {}, "fields": ["x", {"name": {}}], "namespace": "hourmark.events.a.b"})}
+    assert (await face.client.post("/subjects/a/versions", odd)).status == 200
+    assert (await face.client.post("/compatibility/subjects/a/versions", odd)).body == {"is_compatible": True}
+    assert (await face.client.post("/subjects/raw.a.b-value/versions", odd)).body["error_code"] == 42205
+
+
+async def test_settings_hold_text_only(face: Serving) -> None:
+    for body in (b'{"alias": "\\ud800"}', b'{"alias": 5}', b'{"compatibilityGroup": []}', b'{"normalize": "yes"}', b'{"nosuch": 1}', b"[]"):
+        answer = await face.client.put("/config/a", body)
+        assert (400 <= answer.status < 423, set(answer.body)) == (True, {"error_code", "message"}), body
+    assert (await face.client.get("/config/a")).status == 404
 
 
 async def test_references_do_not_go_round(face: Serving) -> None:
