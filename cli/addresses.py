@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -31,6 +31,7 @@ class Addresses:
     redis: str = ""
     lake: str = ""
     write_key: str = ""
+    admin_token: str = field(default="", repr=False)
     hour_seconds: int = 3600
     hour_anchor: str = ""
     origin: str = ""
@@ -110,7 +111,7 @@ def lake_options() -> dict[str, str]:
 
 def _options(variable: str) -> dict[str, Any]:
     try:
-        found = json.loads(os.environ.get(variable) or "{}")
+        found = json.loads(told(variable) or "{}")
     except ValueError as exc:
         raise WrongInput(f"{variable} is no JSON: {exc}") from exc
     if not isinstance(found, dict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 from hourmark.errors import PlatformError
 
 from . import authorship
+from .addresses import told
 from .failures import AnswerIsNo, Unreachable, WrongInput, did_you_mean
 from .refusals import problem_of, said
 
@@ -47,9 +47,10 @@ ANYHOW = Change()
 class Catalogue:
     """The registry as the command line sees it. Raises Unreachable when it is away, WrongInput or AnswerIsNo when it refuses."""
 
-    def __init__(self, url: str, timeout: float = 10.0) -> None:
+    def __init__(self, url: str, timeout: float = 10.0, token: str = "") -> None:
+        """`token`: of the registry's administrator; by default what HOURMARK_REGISTRY_ADMIN_TOKEN says."""
         self.url = url.rstrip("/")
-        self._timeout = timeout
+        self._timeout, self._token = timeout, token
 
     def names(self) -> list[str]:
         """Every declared event type."""
@@ -137,7 +138,7 @@ class Catalogue:
     @contextmanager
     def _asked(self, method: str, path: str, body: Any, patience: float, headers: Mapping[str, str]) -> Iterator[Any]:
         data = None if body is None else json.dumps(body).encode()
-        said = {"Content-Type": "application/json", **_admission(), **headers}
+        said = {"Content-Type": "application/json", **_admission(self._token), **headers}
         try:
             request = urllib.request.Request(self.url + path, data=data, method=method, headers=said)
         except ValueError as exc:
@@ -164,8 +165,8 @@ def unknown_type(event_type: str, known: list[str]) -> WrongInput:
     )
 
 
-def _admission() -> dict[str, str]:
-    token = os.environ.get(ADMIN_TOKEN, "")
+def _admission(token: str) -> dict[str, str]:
+    token = token or told(ADMIN_TOKEN)
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 

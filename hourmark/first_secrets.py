@@ -5,25 +5,32 @@ For installations on one machine, where nobody hands secrets in. Each stands in 
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
 from pathlib import Path
 from typing import Final
 
-NAMES: Final = ("postgres_password", "write_key", "admin_token", "dedup_secret")
+NAMES: Final = ("postgres_password", "write_key", "admin_token", "dedup_secret", "minio_user", "minio_password", "grafana_password")
+MINIO: Final = {"endpoint": "http://minio:9000", "allow_http": "true", "region": "us-east-1"}
 DATABASE_URL: Final = "postgresql+psycopg://hourmark:{password}@postgres:5432/hourmark"
 
 
 def make(folder: Path) -> list[str]:
     """Make what is missing; returns the names of what was made."""
-    made = []
-    for name in NAMES:
-        if _write(folder / name, secrets.token_urlsafe(24)):
-            made.append(name)
-    if _write(folder / "database_url", DATABASE_URL.format(password=(folder / "postgres_password").read_text())):
-        made.append("database_url")
-    return made
+    made = [name for name in NAMES if _write(folder / name, secrets.token_urlsafe(24))]
+    derived = {
+        "database_url": DATABASE_URL.format(password=(folder / "postgres_password").read_text()),
+        "minio_options": json.dumps(
+            {
+                **MINIO,
+                "access_key_id": (folder / "minio_user").read_text(),
+                "secret_access_key": (folder / "minio_password").read_text(),
+            }
+        ),
+    }
+    return made + [name for name, text in derived.items() if _write(folder / name, text)]
 
 
 def _write(path: Path, text: str) -> bool:
