@@ -38,8 +38,3 @@ def inner_space(node: Mapping[str, Any], space: str) -> str:
     if isinstance(name, str) and "." in name:
         return name.rpartition(".")[0]
     return own if isinstance(own, str) else space
-
-
-def is_dotted_name(name: str) -> bool:
-    """True for Avro names, with or without a namespace."""
-    return all(NAME.fullmatch(step) for step in name.split("."))

@@ -5,9 +5,9 @@ Pure, never raises on plain data (see document.py). What the lake refuses beside
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
-from .avro import NAME, NAMED, PRIMITIVES, Definition, Shape, full_name, inner_space, is_dotted_name
+from .avro import NAME, NAMED, PRIMITIVES, Definition, Shape, full_name, inner_space
 from .defaults import Fit
 from .refusal import Problem, pointer
 
@@ -27,6 +27,7 @@ class Grammar:
 
     max_depth: int = 64
     max_name: int = 1000
+    space_step = NAME  # what stands between the dots of a namespace
     spec = True
 
     def __init__(self, schema: object, known: dict[str, Definition] | None = None, root: Steps = ()) -> None:
@@ -139,18 +140,30 @@ class Grammar:
 
     def _name(self, node: dict[str, Any], steps: Steps, space: str) -> str:
         name, own = node.get("name"), node.get("namespace", space)
-        if not isinstance(name, str) or not is_dotted_name(name) or len(name) > self.max_name:
+        if not self._is_name(name) or len(name) > self.max_name:
             self._no((*steps, "name"), "name", f"{show(name)} is no Avro name", "use letters, digits and _, not starting with a digit")
             return f"?{len(self.named)}"
-        if not isinstance(own, str) or (own and not is_dotted_name(own)) or len(own) > self.max_name:
+        if not isinstance(own, str) or (own and not self._is_space(own.split("."))) or len(own) > self.max_name:
             self._no((*steps, "namespace"), "name", f"{show(own)} is no Avro namespace", "use Avro names separated by dots")
             return f"?{len(self.named)}"
         full = full_name(name, own)
         if self._reserved(full, name):
             self._no((*steps, "name"), "name_reserved", f"{full:.80} is a reserved name", "use another name or namespace")
-        if not _names(node.get("aliases", [])):
+        if not self._are_names(node.get("aliases", [])):
             self._no((*steps, "aliases"), "name", "aliases must be a list of Avro names", "correct or remove the aliases")
         return full
+
+    def _is_name(self, name: object) -> TypeGuard[str]:
+        if not isinstance(name, str):
+            return False
+        *space, own = name.split(".")
+        return self._is_space(space) and bool(NAME.fullmatch(own))
+
+    def _is_space(self, steps: list[str]) -> bool:
+        return all(self.space_step.fullmatch(step) for step in steps)
+
+    def _are_names(self, found: object) -> bool:
+        return isinstance(found, list) and all(self._is_name(name) for name in found)
 
     def _reserved(self, full: str, _name: str) -> bool:
         return full in PRIMITIVES
@@ -190,7 +203,7 @@ class Grammar:
         if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > self.max_name:
             self._no((*place, "name"), "name", f"{show(name)} is no Avro name", "use letters, digits and _, not starting with a digit")
             return f"?{place[-1]}"
-        if not _names(field.get("aliases", [])):
+        if not self._are_names(field.get("aliases", [])):
             self._no((*place, "aliases"), "name", "aliases must be a list of Avro names", "correct or remove the aliases")
         if field.get("order", "ascending") not in ("ascending", "descending", "ignore"):
             self._no((*place, "order"), "field", "order is ascending, descending or ignore", "correct or remove the order")
@@ -245,10 +258,6 @@ def _kind(branch: object, space: str) -> str:
     if isinstance(kind, str):
         return kind if kind in PRIMITIVES or kind in ("array", "map") else full_name(kind, space)
     return f"?{id(branch)}"
-
-
-def _names(found: object) -> bool:
-    return isinstance(found, list) and all(isinstance(name, str) and is_dotted_name(name) for name in found)
 
 
 def show(value: object) -> str:

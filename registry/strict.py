@@ -39,10 +39,11 @@ class Parsed(NamedTuple):
     library: Any
 
 
-def parse(source: object, references: Sequence[object] = ()) -> Parsed:
+def parse(source: object, references: Sequence[object] = (), grammar: type[Grammar] = Grammar) -> Parsed:
     """Read a schema: JSON text (str), or what JSON has been parsed to. Raises Refused (422) with every problem.
 
     `references`: schemas whose named types this one may use, dependencies first. Types and unions may stand at the top.
+    `grammar`: says alone which names are valid.
     """
     named: dict[str, Definition] = {}
     types: dict[str, Any] = {}
@@ -53,7 +54,7 @@ def parse(source: object, references: Sequence[object] = ()) -> Parsed:
         if schema in seen:
             continue  # two that it uses may use the same third
         seen.append(schema)
-        found = Grammar(schema, known=named)
+        found = grammar(schema, known=named)
         if found.problems:
             told = f"reference {number + 1}: {found.problems[0].message}"
             raise _refused([Problem("", "reference", told, "correct the referenced schema")])
@@ -62,12 +63,12 @@ def parse(source: object, references: Sequence[object] = ()) -> Parsed:
         libraries.accept(whole)
         types |= dict(_types(whole))
     schema = _read(source)
-    grammar = Grammar(schema, known=named)
-    if grammar.problems:
-        raise _refused(grammar.problems)
+    read = grammar(schema, known=named)
+    if read.problems:
+        raise _refused(read.problems)
     whole = full(schema)
     library = libraries.accept(whole)
-    steps = {name: found.steps for name, found in grammar.named.items() if name not in named}
+    steps = {name: found.steps for name, found in read.named.items() if name not in named}
     return Parsed(schema, whole, types | dict(_types(whole)), steps, library)
 
 
@@ -126,7 +127,7 @@ class _Libraries:
     """Both Avro libraries, with the names that they have seen."""
 
     def __init__(self) -> None:
-        self._avro = avro.name.Names()
+        self._avro = avro.name.Names(validate_names=False)
         self._fastavro: dict[str, Any] = {}
 
     def accept(self, whole: Any) -> Any:
@@ -136,7 +137,7 @@ class _Libraries:
         except Exception as exc:  # the libraries raise what they like; whatever it is, they refused the schema
             raise _refused([Problem("", "library", f"fastavro refuses the schema: {exc!s:.300}", "correct the schema")]) from None
         try:
-            return avro.schema.make_avsc_object(_plainest(whole), self._avro)
+            return avro.schema.make_avsc_object(_plainest(whole), self._avro, validate_names=False)
         except Exception as exc:
             raise _refused([Problem("", "library", f"avro refuses the schema: {exc!s:.300}", "correct the schema")]) from None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ..avro import NAMED, PRIMITIVES
 from ..compile import canonical
+from ..grammar import Grammar
 from ..refusal import Refused
 from ..strict import Parsed, parse
 from . import errors
@@ -15,10 +17,16 @@ from . import errors
 _FIRST: Final = ("type", "name", "namespace", "doc", "fields", "symbols", "items", "values", "size", "default", "order", "aliases")
 
 
+class Lenient(Grammar):
+    """Namespaces as Java lets them through, and so Confluent's registry: with dashes, and with digits first."""
+
+    space_step = re.compile(r"[A-Za-z0-9_-]+")
+
+
 def read(text: str, references: Sequence[str] = ()) -> Parsed:
     """A schema with the texts of those it refers to, dependencies first. Raises FaceError (42201)."""
     try:
-        return parse(text, references)
+        return parse(text, references, Lenient)
     except Refused as exc:
         told = "; ".join(f"{problem.path or '/'}: {problem.message}" for problem in exc.problems[:5])
         raise errors.invalid_schema(f"Invalid schema, details: {told:.2000}") from None

@@ -180,6 +180,14 @@ SCENES: dict[str, Scene] = {
         register("{not json", body={"schemaType": "JSON"}, status=422, code=42201),
         register("message {", body={"schemaType": "PROTOBUF"}, status=422, code=42201),
     ],
+    "namespaces as Java lets them through": [
+        register({"type": "record", "name": "Play", "namespace": "org.our-shop.2", "fields": []}),
+        register({"type": "record", "name": "org.our-shop.2.Play", "doc": "the same name", "fields": []}),
+        register({"type": "record", "name": "Play", "namespace": "org.our shop", "fields": []}, "{t}", 422, 42201),
+        register({"type": "record", "name": "Play", "namespace": "org..shop", "fields": []}, "{t}", 422, 42201),
+        register({"type": "record", "name": "org.our-shop.The-play", "fields": []}, "{t}", 422, 42201),
+        register(record("Play", **{"our-track": "string"}), "{t}", 422, 42201),
+    ],
 }
 
 
