@@ -25,7 +25,7 @@ from receiver.settings import Settings
 
 from .conftest import Rig, event
 from .fakes import PLAYED, FakePublisher, FixedTail, catalogue, declared
-from .parked_log import MemoryLog
+from .parked_log import SLICE, MemoryLog
 
 NEW = "late.comer"
 
@@ -187,6 +187,38 @@ async def test_what_a_lagging_receiver_parks_after_the_declaration_follows(stand
         await stand.publisher.publish([(PARKED, value, uuid.UUID(second["id"]).bytes, before[3], before[4])])
         await stand.until(lambda: len(stand.ids()) == 2)
     assert stand.ids() == [first["id"], second["id"]]
+
+
+async def test_what_comes_in_the_middle_of_a_replay_follows(stand: Stand) -> None:
+    events = [event(type=NEW) for _ in range(3 * SLICE)]
+    await stand.park(*events[:-1])
+    stand.declare(partitions=1)
+    stand.publisher.free.clear()
+    async with stand.replaying():
+        await stand.until(lambda: stand.log.reads == 1)
+        known, last = stand.topic(PARKED)[0], events[-1]["id"]
+        value = known[1].replace(events[0]["id"].encode(), last.encode())
+        stand.publisher.records.append((PARKED, value, uuid.UUID(last).bytes, known[3], known[4]))
+        stand.publisher.free.set()
+        await stand.until(lambda: len(stand.ids()) == len(events))
+    assert stand.ids() == [one["id"] for one in events]
+
+
+async def test_what_is_not_acknowledged_is_not_settled(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    await stand.park(event(type=NEW))
+    stand.declare()
+    publish, failed = stand.publisher.publish, 0
+
+    def failing(records: Any) -> Any:
+        nonlocal failed
+        failed += 1
+        stand.publisher.failure = BrokerUnavailable("only this once") if failed == 1 else None
+        return publish(records)
+
+    monkeypatch.setattr(stand.publisher, "publish", failing)
+    async with stand.replaying():
+        await stand.until(lambda: failed >= 3)
+    assert len(stand.ids()) == 1
 
 
 async def test_a_type_among_very_many_made_up_ones_is_found(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
