@@ -14,7 +14,7 @@ from .names import GLOBAL, Subject
 from .settings import Config
 
 _TEXTS: Final = ("alias", "compatibilityGroup", "compatibilityPolicy")
-_FLAGS: Final = ("normalize", "validateFields", "validateNames", "validateRules", "aliasForDeks")
+_FLAGS: Final = ("normalize", "validateFields", "validateNames", "validateNewSchemas", "validateRules", "aliasForDeks")
 _METADATA: Final = ("defaultMetadata", "overrideMetadata")
 _RULES: Final = ("defaultRuleSet", "overrideRuleSet")
 _LEVELS: Final = ("compatibility", "compatibilityLevel")  # the words of PUT and of GET; a client may send back what it got

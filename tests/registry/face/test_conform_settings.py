@@ -90,6 +90,15 @@ CONFIG: dict[str, Scene] = {
         ),
         get("{at}/config/{s}", has={"compatibilityLevel": "FULL", "normalize": True, "compatibilityGroup": "major", "alias": "{t}"}),
     ],
+    "what newer clients know": [
+        put(
+            "{at}/config/{s}",
+            {"validateNewSchemas": True, "validateRules": False, "compatibilityPolicy": "STRICT"},
+            has={"validateNewSchemas": True, "validateRules": False, "compatibilityPolicy": "STRICT"},
+        ),
+        get("{at}/config/{s}", has={"validateNewSchemas": True, "compatibilityPolicy": "STRICT"}),
+        put("{at}/config/{s}", {"validateEverything": True}, 422, 422, contains=("validateEverything",)),
+    ],
     "an alias leads on": [
         register(A, "{t}", keep={"id": "id"}),
         put("{at}/config/{s}", {"alias": "{t}"}, has={"alias": "{t}"}),
