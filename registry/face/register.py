@@ -87,6 +87,8 @@ class Registrar:
             if problems:
                 raise errors.incompatible(problems)
         number = sent.version if sent.id and sent.version else scene.last + 1
+        if number > sequence.LAST_VERSION:
+            raise errors.not_permitted(f"Subject {scene.subject.shown} has no numbers of versions left")
         if sent.version or _hint(metadata) is not None:
             metadata = forms.merged_metadata(metadata, {"properties": {VERSION: str(number)}})
         return Decision(None, schema, number, sent.id, metadata, rules)
@@ -177,7 +179,7 @@ def _check_mode(scene: Scene, sent: Sent) -> None:
     if not sent.id and mode != settings.READWRITE:
         raise errors.not_permitted(f"Subject {name} in context {scene.subject.context} is not in read-write mode; give the schema's id")
     if sent.id > sequence.LARGEST:
-        raise errors.not_permitted(f"The id {sent.id} does not fit the four bytes that records have for it")
+        raise errors.not_permitted(f"The id {sent.id} is too large: ids up to {sequence.LARGEST} can be brought in")
 
 
 def _merged(scene: Scene, sent: Sent) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

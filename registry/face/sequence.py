@@ -9,7 +9,8 @@ from ..tables import schemas
 from .names import DEFAULT
 from .tables import face_contexts
 
-LARGEST = 2**31 - 1  # four bytes in front of every record
+LARGEST = 2_000_000_000  # that is brought in; four bytes in front of every record hold a little more, which is left for what comes after
+LAST_VERSION = 2**31 - 1
 
 
 def next_id(connection: Connection, context: str) -> int:
