@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
@@ -94,9 +95,7 @@ class _Loader(yaml.CSafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        names = [key for key in keys if isinstance(key, str)]
-        if len(set(names)) != len(names):
-            twice = next(name for name in names if names.count(name) > 1)
+        if (twice := _twice(key for key in keys if isinstance(key, str))) is not None:
             raise ValueError(f"line {node.start_mark.line + 1}: the key {twice!r:.80} stands twice")
         return super().construct_mapping(node, deep)
 
@@ -110,9 +109,18 @@ _Loader.yaml_implicit_resolvers = {
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r:.80} stands twice")
+        raise ValueError(f"the key {_twice(name for name, _ in pairs)!r:.80} stands twice")
     return found
+
+
+def _twice(names: Iterable[str]) -> str | None:
+    """The first name that was there before; in one pass, because there may be a hundred thousand."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _constant(name: str) -> None:

@@ -15,6 +15,7 @@ from .personal import looks_personal
 from .refusal import Problem, pointer
 
 _SUBJECT_TYPES: Final = ("string", "long", "int", "bytes", "fixed")
+FIELDS_MOST: Final = 2000
 _NEVER_PERSONAL: Final = ("boolean", "null")
 Steps = tuple[object, ...]
 
@@ -38,7 +39,7 @@ class Privacy(_Model):
     """
 
     subject: str | None = None
-    fields: dict[str, FieldPrivacy] = {}
+    fields: dict[str, FieldPrivacy] = Field({}, max_length=FIELDS_MOST)
 
 
 class Place(NamedTuple):
@@ -101,15 +102,16 @@ def _forgotten(places: list[Place], said: Any) -> list[Problem]:
     """Fields that look personal and about which nothing is said, neither at them nor around them nor, for a record, at all inside it."""
     found: dict[str, Problem] = {}
     covered: set[str] = set()
+    around = {outer for path in said for outer in _around(path)}
     for place in places:  # a field stands before the fields inside it
         outer = place.path.rpartition(".")[0]
         if place.path in said or outer in covered:
             covered.add(place.path)
             continue
         hit = next((step for step in place.path.split(".") if looks_personal(step)), None)
-        if hit is None or place.kind in _NEVER_PERSONAL or any(place.path.startswith(f"{name}.") for name in found):
+        if hit is None or place.kind in _NEVER_PERSONAL or not found.keys().isdisjoint(_around(place.path)):
             continue
-        if place.kind == "record" and any(name.startswith(f"{place.path}.") for name in said):
+        if place.kind == "record" and place.path in around:
             continue
         fix = (
             f'say in privacy.fields how it is protected: "{place.path}": {{as: pseudonym}} (or {{as: encrypt}}), '
@@ -118,6 +120,12 @@ def _forgotten(places: list[Place], said: Any) -> list[Problem]:
         told = f"{place.path} looks like personal data ({hit}), and nothing is said about it"
         found.setdefault(place.path, Problem(pointer(*place.steps), "personal_data", told, fix))
     return list(found.values())
+
+
+def _around(path: str) -> list[str]:
+    """The records that a field stands in: `a` and `a.b` for `a.b.c`."""
+    steps = path.split(".")
+    return [".".join(steps[:count]) for count in range(1, len(steps))]
 
 
 class _Walk:

@@ -24,6 +24,7 @@ MALFORMED: list[tuple[str, bytes, dict[str, str]]] = [
     ("two documents", b"{}{}", JSON),
     ("a key twice", b'{"owner":"a","owner":"b"}', JSON),
     ("a key twice, deep", b'{"schema":{"fields":[{"name":"a","name":"b"}]}}', JSON),
+    ("a key twice, the last of 80,000", b"{" + b",".join(b'"k%d":1' % n for n in range(80_000)) + b',"k79999":2}', JSON),
     ("NaN", b'{"partitions":NaN}', JSON),
     ("infinity", b'{"partitions":-Infinity}', JSON),
     ("a number of 5,000 digits", b'{"partitions":' + b"9" * 5000 + b"}", JSON),
@@ -109,6 +110,7 @@ UNSOUND: list[tuple[str, Any, str]] = [
     ("an unknown field", declaration("a.b", __proto__={}), "/__proto__"),
     ("an unknown field, deep", declaration("a.b", retention={"row": "1h"}), "/retention/row"),
     ("a date for what goes on", declaration("a.b", lifecycle={"state": "active", "until": "2027-01-01"}), "/lifecycle/until"),
+    ("30,000 annotations", declaration("a.b", privacy={"fields": {f"f{n}": {"as": "encrypt"} for n in range(30_000)}}), "/privacy/fields"),
     ("an annotation of nothing", declaration("a.b", privacy={"fields": {"a": 5}}), "/privacy/fields/a"),
 ]
 
