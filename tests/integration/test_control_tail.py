@@ -85,6 +85,43 @@ def test_what_was_deleted_while_the_node_was_down_is_gone_after_catching_up(kafk
         tail.close()
 
 
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(kafka: str, names: str, tmp_path: Path) -> None:
+    create(kafka, names)
+    write(kafka, names, *(event_type(number, f"old.t{number}") for number in range(1, 9)))
+    tail = ControlTail(PlatformSettings(kafka=kafka, home=tmp_path), "test").start()
+    try:
+        until(lambda: len(tail.snapshot.types) == 8, "all types")
+        admin = AdminClient({"bootstrap.servers": kafka})
+        admin.delete_topics([names])[names].result()
+        until(lambda: names not in admin.list_topics(timeout=10).topics, "the topic to be gone")
+        ensure_topics(admin, [TopicSpec(names, 1, topics.platform_topic_config(topics.CONTROL, 1))])
+        write(kafka, names, event_type(1, "old.t1"), event_type(9, "new.type"))
+        until(lambda: "new.type" in tail.snapshot.types, "what stands in the new topic")
+        assert set(tail.snapshot.types) >= {"old.t1", "new.type"}
+    finally:
+        tail.close()
+
+
+def test_a_worker_starts_by_the_disk_only_while_the_topic_is_away(
+    kafka: str, names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "DISK_AFTER_S", 1.0)
+    (tmp_path / "snapshots").mkdir()
+    (tmp_path / "snapshots" / "test.json").write_bytes(snapshot_bytes(EMPTY.with_changes([("type/a.b", event_type(1))])))
+    remembers = ControlTail(PlatformSettings(kafka=kafka, home=tmp_path), "test").start()
+    knows_nothing = ControlTail(PlatformSettings(kafka=kafka, home=tmp_path / "empty"), "test").start()
+    try:
+        assert not remembers.usable(0.01), "it waits for the topic first"
+        until(lambda: remembers.usable(0.1), "patience to end")
+        assert set(remembers.snapshot.types) == {"a.b"}
+        assert not knows_nothing.usable(1.5)
+        create(kafka, names)
+        until(lambda: knows_nothing.usable(0.1), "the topic")
+    finally:
+        remembers.close()
+        knows_nothing.close()
+
+
 def test_reports_the_applied_revision_and_says_goodbye(kafka: str, names: str, tmp_path: Path) -> None:
     create(kafka, names)
     write(kafka, names, event_type(7))

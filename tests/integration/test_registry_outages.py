@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from benchmarks.catalogue import fill
 from hourmark.kafka import partition_counts
 from hourmark.schemas import EventType, decode_entry
 from hourmark.topics import CONTROL, clean_topic, raw_topic
@@ -20,7 +21,7 @@ from registry.catalog import draft, wanted_topics
 from registry.database import Database
 from registry.declaration import read
 from registry.history import Byline
-from registry.provision import Provisioned, Provisioner
+from registry.provision import Provisioner
 from registry.store import Store
 from tests.registry.documents import declaration
 from tests.registry.service import Client, new_type, records, running, settings_for, until
@@ -143,13 +144,7 @@ async def test_a_lost_store_never_gives_out_numbers_again(server: KafkaServer, t
 
 async def test_listing_many_types(server: KafkaServer, tmp_path: Path) -> None:
     settings = settings_for("127.0.0.1:1", tmp_path)
-    database = Database(settings.database)
-    database.migrate()
-    store = Store(database)
-    for n in range(1000):
-        event = f"many.t{n:05d}"
-        store.commit(draft(read(declaration(event)), None, Provisioned(2, True), Byline(f"a{n}")))
-    database.close()
+    await asyncio.to_thread(fill, settings.database, 1000)
     async with running(settings, ready=False) as client:
         started = time.monotonic()
         found = await client.get("/v1/events?limit=1000")
