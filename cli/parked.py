@@ -36,7 +36,11 @@ def parked(
     at = find("kafka")
     found = survey(at, event_type)
     lifecycles = _lifecycles(at)
-    rows = [_row(held, found, lifecycles) for held in found.held.values() if held.events or everything or event_type is not None]
+    rows = [
+        _row(held, found, state(held, lifecycles, sampled=found.sampled))
+        for held in found.held.values()
+        if held.events or everything or event_type is not None
+    ]
     rows.sort(key=lambda row: -row["waiting"])
     if as_json:
         print_json({"looked_at": found.looked_at, "of": found.of, "sampled": found.sampled, "unnamed": found.unnamed, "types": rows})
@@ -61,14 +65,14 @@ def _word(lifecycle: Any) -> str:
     return str(lifecycle.get("state") if isinstance(lifecycle, dict) else lifecycle)
 
 
-def _row(held: Held, found: Survey, lifecycles: dict[str, str] | None) -> dict[str, Any]:
+def _row(held: Held, found: Survey, state: str) -> dict[str, Any]:
     from .held.waiting import payload_of
     from .masking import shape
 
     senders = [{**sender._asdict(), "events": count} for sender, count in held.senders.most_common()]
     return {
         "type": held.event_type,
-        "state": _state(held, lifecycles),
+        "state": state,
         "waiting": held.events,
         "since": held.since,
         "newest": held.newest,
@@ -80,10 +84,11 @@ def _row(held: Held, found: Survey, lifecycles: dict[str, str] | None) -> dict[s
     }
 
 
-def _state(held: Held, lifecycles: dict[str, str] | None) -> str:
+def state(held: Held, lifecycles: dict[str, str] | None, *, sampled: bool = False) -> str:
+    """What the events of a type wait for. `lifecycles`: of all declared types, None when nobody says."""
     settled = held.replayed + held.rejected
     if not held.events:
-        return "done"
+        return "done, as far as the sample shows" if sampled else "done"
     if lifecycles is None:
         return "the registry does not say whether it is declared"
     lifecycle = lifecycles.get(held.event_type)

@@ -64,7 +64,7 @@ class Held:
 
 @dataclass
 class Survey:
-    """`looked_at` of `waiting_most` records were read. `unnamed`: events of types beyond those that are listed."""
+    """`looked_at` of `of` records were read. `unnamed`: events of types beyond those that are listed."""
 
     held: dict[str, Held]
     retention: timedelta | None

@@ -16,7 +16,9 @@ from cli.addresses import Addresses
 from cli.failures import Unreachable, WrongInput
 from cli.held.refused import Group, Refused, as_json
 from cli.held.resend import FrontDoor, Outcome, Sender, sendable
+from cli.held.waiting import Held
 from cli.masking import path_shape, shape, unquoted
+from cli.parked import state
 from hourmark.rejects import Reject
 
 ID = "01950000-0000-7000-8000-00000000abcd"
@@ -91,6 +93,22 @@ def test_an_example_holds_nobody(original: bytes) -> None:
     told = json.dumps(as_json(Group("receiver", "schema_mismatch", "ios", "1"), refused)).lower()
     assert "anna" not in told
     assert "/payload/text(8)" in told
+
+
+@pytest.mark.parametrize(
+    ("held", "lifecycles", "sampled", "said"),
+    [
+        (Held("a.b", 3), {}, False, "waits for a declaration"),
+        (Held("a.b", 3), {"a.b": "draft"}, False, "waits: it is a draft"),
+        (Held("a.b", 3), {"a.b": "active"}, False, "replaying: 0 of 3"),
+        (Held("a.b", 1000, replayed=2000, rejected=5), {"a.b": "blocked"}, False, "replaying: 2,005 of 3,005"),
+        (Held("a.b", 0, replayed=2), {"a.b": "active"}, False, "done"),
+        (Held("a.b", 0, replayed=2), {"a.b": "active"}, True, "done, as far as the sample shows"),
+        (Held("a.b", 1), None, False, "the registry does not say whether it is declared"),
+    ],
+)
+def test_what_they_wait_for(held: Held, lifecycles: dict[str, str] | None, sampled: bool, said: str) -> None:
+    assert state(held, lifecycles, sampled=sampled) == said
 
 
 class Door(BaseHTTPRequestHandler):
