@@ -1,4 +1,4 @@
-"""Routes that change something, and those of config and mode. Writers are asked for by access.py."""
+"""Routes that change something, and those of config and mode. Who asks is looked at first: what strangers send leaves no trace."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Writes:
         self._registrar = register.Registrar(database, desk.door)
 
     async def register(self, request: web.Request) -> web.StreamResponse:
-        subject, caller = asks.subject(request), await self._desk.caller(request)
-        sent = forms.sent(await body_of(request))
+        caller = await self._desk.caller(request)
+        self._desk.door.check_known(caller)
+        subject, sent = asks.subject(request), forms.sent(await body_of(request))
         asked = register.Asked(caller, asks.byline(request, caller), subject, sent, flag(request, "normalize"))
         event = catalogue_subjects.event_of(subject)
         if event is not None:
@@ -32,8 +33,7 @@ class Writes:
         return answer(request, {"id": await asyncio.to_thread(self._registrar.register, asked)})
 
     async def delete_subject(self, request: web.Request) -> web.StreamResponse:
-        subject, by = asks.subject(request), await self._desk.writer(request)
-        permanent = flag(request, "permanent")
+        by, subject, permanent = await self._desk.writer(request), asks.subject(request), flag(request, "permanent")
 
         def delete(connection: Connection) -> list[int]:
             return removal.subject(connection, settings.resolve(connection, subject), by, permanent=permanent)
@@ -41,7 +41,7 @@ class Writes:
         return answer(request, await self._desk.write(delete))
 
     async def delete_version(self, request: web.Request) -> web.StreamResponse:
-        subject, wanted, by = asks.subject(request), asks.version(request), await self._desk.writer(request)
+        by, subject, wanted = await self._desk.writer(request), asks.subject(request), asks.version(request)
         permanent = flag(request, "permanent")
 
         def delete(connection: Connection) -> int:
@@ -61,11 +61,11 @@ class Dials:
         return answer(request, await self._desk.read(lambda connection: config.get(connection, named, inherited=inherited)))
 
     async def put_config(self, request: web.Request) -> web.StreamResponse:
-        named, by, body = asks.place_of_settings(request), await self._desk.writer(request), await body_of(request)
+        by, named, body = await self._desk.writer(request), asks.place_of_settings(request), await body_of(request)
         return answer(request, await self._desk.write(lambda connection: config.put(connection, named, body, by)))
 
     async def delete_config(self, request: web.Request) -> web.StreamResponse:
-        named, by = asks.place_of_settings(request), await self._desk.writer(request)
+        by, named = await self._desk.writer(request), asks.place_of_settings(request)
         return answer(request, await self._desk.write(lambda connection: config.delete(connection, named, by)))
 
     async def get_mode(self, request: web.Request) -> web.StreamResponse:
@@ -73,10 +73,10 @@ class Dials:
         return answer(request, await self._desk.read(lambda connection: mode.get(connection, named, inherited=inherited)))
 
     async def put_mode(self, request: web.Request) -> web.StreamResponse:
-        named, by, body = asks.place_of_settings(request), await self._desk.writer(request), await body_of(request)
+        by, named, body = await self._desk.writer(request), asks.place_of_settings(request), await body_of(request)
         force = flag(request, "force")
         return answer(request, await self._desk.write(lambda connection: mode.put(connection, named, body, by, force=force)))
 
     async def delete_mode(self, request: web.Request) -> web.StreamResponse:
-        named, by = asks.place_of_settings(request), await self._desk.writer(request)
+        by, named = await self._desk.writer(request), asks.place_of_settings(request)
         return answer(request, await self._desk.write(lambda connection: mode.delete(connection, named, by)))

@@ -40,6 +40,9 @@ async def test_writes_need_the_admin_token(tmp_path: Path) -> None:
             ("DELETE", "/config", None),
             ("PUT", "/mode", {"mode": "READWRITE"}),
             ("DELETE", "/mode/a", None),
+            ("POST", "/subjects/a/versions", b"no schema"),
+            ("PUT", "/config/%00", b"no config"),
+            ("DELETE", "/subjects/a/versions/x", None),
         )
         for method, path, body in writes:
             for headers in ({}, bearer("wrong"), basic("wrong"), {"Authorization": "Basic %%%"}, {"Authorization": "\u00e9"}):
