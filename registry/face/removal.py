@@ -13,7 +13,7 @@ LATEST = -1
 
 
 def subject(connection: Connection, named: Subject, by: Byline, *, permanent: bool) -> list[int]:
-    """Delete all versions; returns their numbers. Config and mode of the subject go with it. Raises FaceError."""
+    """Delete all versions; returns their numbers. Config and mode of the subject go with it for good. Raises FaceError."""
     _check(connection, named)
     found = subjects.versions(connection, named)
     live = subjects.live(found)
@@ -29,10 +29,10 @@ def subject(connection: Connection, named: Subject, by: Byline, *, permanent: bo
     numbers = [version.version for version in doomed]
     if permanent:
         changes.remove(connection, named, numbers, by)
-    else:
-        changes.hide(connection, named, numbers, by)
         settings.drop(connection, named, "config")
         settings.drop(connection, named, "mode")
+    else:
+        changes.hide(connection, named, numbers, by)
     return numbers
 
 

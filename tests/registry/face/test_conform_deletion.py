@@ -123,11 +123,14 @@ SCENES: dict[str, Scene] = {
         delete("{at}/subjects/{s}/versions/2"),
         register(record("Row", a="string", b=("string", ""))),
     ],
-    "config and mode go with the subject": [
+    "config and mode go with the subject, for good": [
         put("{at}/config/{s}", {"compatibility": "NONE"}),
         register(A),
         mode("READWRITE", "{s}"),
         delete("{at}/subjects/{s}"),
+        get("{at}/config/{s}", has={"compatibilityLevel": "NONE"}),
+        get("{at}/mode/{s}", has={"mode": "READWRITE"}),
+        delete("{at}/subjects/{s}?permanent=true"),
         get("{at}/config/{s}", 404),
         get("{at}/mode/{s}", 404),
         get("{at}/config/{s}?defaultToGlobal=true"),
