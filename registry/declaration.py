@@ -105,6 +105,9 @@ def check(document: object) -> list[Problem]:
     if not is_event_type(found.event):
         fix = f"write lower case words joined by dots, like player.song_played, at most {EVENT_TYPE_MAX} characters"
         problems.append(Problem("/event", "event_name", f"{found.event!r:.120} is no name of an event type", fix))
+    if found.description.strip() and not documents.is_text(found.description, "\n\t"):
+        told = "the description holds control characters"  # no terminal shows them, and PostgreSQL takes no NUL
+        problems.append(Problem("/description", "text", told, "write plain text; lines and tabs are fine"))
     problems += lifecycle.problems(found.event, found.lifecycle)
     faults = Survey(found.schema_).problems
     if faults:

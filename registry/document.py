@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterable
 from typing import Any
+from unicodedata import category
 
 import yaml
 
@@ -65,6 +66,11 @@ def plain(document: object, depth: int = MAX_DEPTH) -> list[Problem]:
         elif (wrong := _wrong_scalar(node)) is not None:
             problems.append(Problem(pointer(*steps), *wrong))
     return problems
+
+
+def is_text(text: str, breaks: str = "") -> bool:
+    """Is it text that people wrote: no control characters (but `breaks`), no half of a surrogate pair, and not only spaces?"""
+    return bool(text.strip()) and not any(category(char) in ("Cc", "Cs") and char not in breaks for char in text)
 
 
 def _wrong_key(key: object, steps: tuple[object, ...]) -> Problem | None:

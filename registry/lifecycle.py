@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from hourmark.topics import is_event_type
 
+from .document import is_text
 from .refusal import Problem
 
 State = Literal["draft", "active", "deprecated", "blocked"]
@@ -51,7 +52,7 @@ def problems(event: str, said: LifecycleFacts) -> list[Problem]:
         if getattr(said, name) is not None and said.state not in states:
             told = f"{name} says nothing about an event type that is {said.state}"
             found.append(Problem(f"/lifecycle/{name}", "lifecycle", told, f"remove it; it belongs to {' and '.join(states)}"))
-    if said.reason is not None and not (said.reason.strip() and said.reason.isprintable()):
+    if said.reason is not None and not is_text(said.reason):
         found.append(Problem("/lifecycle/reason", "lifecycle", "the reason is no line of text", "say in a line why"))
     if said.until is not None and not _is_date(said.until):
         found.append(Problem("/lifecycle/until", "date", f"{said.until!r:.60} is no date", "write it like 2027-03-01"))

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from .avro import PRIMITIVES, full_name, inner_space
+from .document import is_text
 from .personal import looks_personal
 from .refusal import Problem, pointer
 
@@ -78,7 +79,7 @@ def _annotations(privacy: Privacy, kinds: Mapping[str, list[str]]) -> list[Probl
         elif (said.as_ is None) == (said.keep is None):
             told = "it is protected and kept at once" if said.as_ else "it says neither how the field is protected nor why it is kept"
             found.append(Problem(place, "privacy_way", told, 'write {as: pseudonym}, {as: encrypt}, or {keep: "the reason"}'))
-        elif said.keep is not None and not (said.keep.strip() and said.keep.isprintable()):
+        elif said.keep is not None and not is_text(said.keep):
             found.append(Problem(f"{place}/keep", "privacy_way", "the reason is no line of text", "say in a line why it may stay readable"))
         elif said.join is not None and said.as_ != "pseudonym":
             found.append(Problem(f"{place}/join", "privacy_way", "only pseudonyms can be joined", "remove join, or write as: pseudonym"))

@@ -20,7 +20,7 @@ from aiohttp.typedefs import Handler
 from hourmark.errors import PlatformError, Unavailable
 from hourmark.metrics import Histogram
 
-from .document import MAX_BYTES, parse_json, parse_yaml
+from .document import MAX_BYTES, is_text, parse_json, parse_yaml
 from .expected import Expected
 from .history import Byline
 from .refusal import Problem, Refused, refuse
@@ -202,8 +202,7 @@ def _said(request: web.Request, name: str, most: int) -> str:
     header = f"Hourmark-{name.title()}"
     place = f"?{name}" if name in request.query else header
     found = (request.query[name] if name in request.query else request.headers.get(header, "")).strip()
-    lines = found.splitlines() if name == "message" else [found]
-    if len(found) > most or not all(line.isprintable() for line in lines):
+    if found and (len(found) > most or not is_text(found, "\r\n\t" if name == "message" else "")):
         raise invalid(place, f"{name} must be text in UTF-8 of at most {most} characters, without control characters")
     return found
 

@@ -47,6 +47,8 @@ MALFORMED: list[tuple[str, Any, str, str]] = [
     ("name with line end", declaration("player.played\n"), "/event", "event_name"),
     ("name too long", declaration("a." + "b" * 99), "/event", "event_name"),
     ("name with slash", declaration("a.b/../c"), "/event", "event_name"),
+    ("description with NUL", declaration(description="a\0b"), "/description", "text"),
+    ("description with an escape", declaration(description="a\x1b[31mb"), "/description", "text"),
     ("owner with space", declaration(owner="a b"), "/owner", "word"),
     ("owner no text", declaration(owner=5), "/owner", "value"),
     ("tier", declaration(tier="gold"), "/tier", "value"),

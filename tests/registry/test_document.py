@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from registry.document import parse_json, parse_yaml, plain
+from registry.document import is_text, parse_json, parse_yaml, plain
 from registry.refusal import Refused
 
 
@@ -46,6 +46,14 @@ def test_yaml_that_is_none(body: bytes) -> None:
 
 def test_yaml() -> None:
     assert parse_yaml(b"a: {b: [1, 'x', null]}\n") == {"a": {"b": [1, "x", None]}}
+
+
+def test_text_is_what_people_write() -> None:
+    for told in ("plain", "ä …\u00a0°", "👨\u200d👩\u200d👧", "日本語"):
+        assert is_text(told)
+    for told in ("", "  ", "a\0", "a\x1b[31m", "a\nb", "\x85", "\ud800"):
+        assert not is_text(told)
+    assert is_text("a\nb", "\n")
 
 
 def test_plain_bounds_what_others_walk() -> None:

@@ -104,6 +104,7 @@ UNSOUND: list[tuple[str, Any, str]] = [
     ("a default out of range", field("int", default=2**40), f"{FIRST}/default"),
     ("SQL as a field", declaration("a.b", schema=payload((SQL, "string"))), f"{FIRST}/name"),
     ("personal data", declaration("a.b", schema=payload(("email", "string"))), FIRST),
+    ("NUL in a description", declaration("a.b", description="a\0b"), "/description"),
     ("SQL as an owner", declaration("a.b", owner=SQL), "/owner"),
     ("another name than the path", declaration("c.d"), "/event"),
     ("a name that is no text", {"event": 5}, "/event"),
