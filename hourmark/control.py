@@ -18,6 +18,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from .errors import PlatformError
 from .kafka import producer_config, read_now, tail_config
+from .metrics import Gauge
 from .runtime import node_name
 from .schemas import EMPTY, Entry, Snapshot, decode_entry, entry_key, read_snapshot, snapshot_bytes
 from .settings import PlatformSettings
@@ -25,6 +26,10 @@ from .topics import CONTROL, NODES
 
 log = structlog.get_logger()
 _LOST = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
+
+KNOWN = Gauge("hourmark_control_known_revision", "Newest revision of the catalogue that this process has read from hourmark.control")
+APPLIED = Gauge("hourmark_control_applied_revision", "Revision of the catalogue by which this process works")
+APPLIED_AT = Gauge("hourmark_control_applied_timestamp_seconds", "When this process began to work by it, in seconds since 1970")
 
 HEARTBEAT_S = 5.0
 SAVE_EVERY_S = 1.0
@@ -114,6 +119,8 @@ class ControlTail:
         if revision > self._applied or self._trouble:
             self._trouble = ""
             self._applied, self._applied_at = max(revision, self._applied), time.time()
+            APPLIED.set(self._applied)
+            APPLIED_AT.set(self._applied_at)
             self._report_now.set()
 
     def offer(self, changes: list[tuple[str, Entry | None]]) -> None:
@@ -125,6 +132,7 @@ class ControlTail:
     def _publish(self, snapshot: Snapshot, *, save: bool) -> None:
         with self._changed:
             self.snapshot = snapshot
+            KNOWN.set(snapshot.revision)
             self._changed.notify_all()
         self._unsaved = self._unsaved or save
         if self._on_change is not None:

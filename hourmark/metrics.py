@@ -6,20 +6,67 @@ Counters are advanced once per poll or batch, never per event; labels are bounde
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 from .settings import PlatformSettings
 
-__all__ = ["Counter", "Gauge", "Histogram", "MetricsPage", "listen_address", "render"]
+__all__ = ["Counter", "Gauge", "Histogram", "MetricsPage", "SummedHistogram", "Sums", "listen_address", "render"]
 
 Ready = Callable[[], str | None]
+
+
+BUILD = Gauge("hourmark_build_info", "1 in every running process; the labels say which room it is, and its version", ["room", "version"])
+
+
+class Sums:
+    """How often each bucket was met, and the sum of what was seen: gathered in a loop, handed over once."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds, self.counts, self.total = bounds, [0] * (len(bounds) + 1), 0.0
+
+    def add(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def merge(self, other: Sums) -> None:
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+
+class SummedHistogram(Collector):
+    """A histogram by one label that takes the sums of many observations at once."""
+
+    def __init__(self, name: str, documentation: str, label: str, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self._name, self._documentation, self._label = name, documentation, label
+        self._found: dict[str, Sums] = {}
+        REGISTRY.register(self)
+
+    def add(self, label: str, sums: Sums) -> None:
+        """`sums` must have been made with `bounds`."""
+        self._found.setdefault(label, Sums(self.bounds)).merge(sums)
+
+    def collect(self) -> Iterable[Metric]:
+        family = HistogramMetricFamily(self._name, self._documentation, labels=[self._label])
+        for label, sums in list(self._found.items()):
+            seen, buckets = 0, []
+            for bound, count in zip([*map(str, self.bounds), "+Inf"], sums.counts, strict=True):
+                seen += count
+                buckets.append((bound, seen))
+            family.add_metric([label], buckets, sums.total)
+        return [family]
 
 
 def render() -> tuple[bytes, str]:

@@ -16,8 +16,10 @@ from typing import Any, NoReturn
 
 import structlog
 
+from . import __version__, ended
 from .crashpoints import refuse_in
 from .errors import InvariantBroken, PlatformError, SettingsError
+from .metrics import BUILD
 from .settings import PlatformSettings
 
 GRACE_S = 15.0
@@ -124,6 +126,8 @@ def run(room: str, load: Callable[[], PlatformSettings], main: Callable[[Any], A
         print(f"{room} cannot start; {exc}", file=sys.stderr)
         sys.exit(EXIT_SETTINGS)
     configure_logging(settings, room)
+    BUILD.labels(room, __version__).set(1)
+    ended.show(settings, room)
     log = structlog.get_logger()
     try:
         outcome = main(settings)
@@ -136,9 +140,12 @@ def run(room: str, load: Callable[[], PlatformSettings], main: Callable[[Any], A
         log.error("cannot start", code="settings", message="; ".join(exc.faults))
     except PlatformError as exc:
         code = EXIT_BROKEN if isinstance(exc, InvariantBroken) else EXIT_UNREACHABLE
+        if code == EXIT_BROKEN:
+            ended.note(settings, room, exc.code)
         log.error("stopped", code=exc.code, message=exc.message, **exc.facts)
     except Exception:
         code = EXIT_BROKEN
+        ended.note(settings, room, ended.UNEXPECTED)
         log.exception("stopped by an unexpected error")
     logging.shutdown()
     sys.stderr.flush()

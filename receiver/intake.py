@@ -26,6 +26,7 @@ from .encode import encode
 from .envelope import parse
 from .keys import Quota, check_types
 from .lookup import Lookup
+from .measures import TOTALS
 from .publisher import Publisher
 from .settings import Settings
 from .work import Work
@@ -111,8 +112,10 @@ class Intake:
         for name, plan in plans.items():
             indexes = groups[name]
             if plan is None:
+                TOTALS.undeclared += len(indexes)
                 work.park(indexes, self.budget)
                 continue
+            plan.totals.received += len(indexes)
             try:
                 plan.admit(work.batch.sender.sdk)
             except Rejected as exc:

@@ -18,13 +18,18 @@ from prometheus_client.registry import Collector
 from hourmark.hours import Hours, label
 from hourmark.metrics import Counter, Gauge
 
-REJECTED_EVENTS = Counter("hourmark_receiver_rejected", "Rejected events by code", ["code"])
+REJECTED_EVENTS = Counter(
+    "hourmark_receiver_rejected", "Rejected events by code; event_type is empty unless it is a declared one", ["event_type", "code"]
+)
 PARKED_EVENTS = Counter("hourmark_receiver_parked", "Events of types that are not declared, kept on the parked topic")
-RETRIES = Counter("hourmark_receiver_retries", "Events answered `retry`, by code", ["code"])
+RETRIES = Counter("hourmark_receiver_retries", "Events answered `retry`, to be sent again with the same id, by code", ["code"])
 COPIES = Counter("hourmark_receiver_copies", "Copies of an id within one request, dropped", ["kind"])
 REFUSALS = Counter("hourmark_receiver_refusals", "Requests refused as a whole, by status and code", ["status", "code"])
 INFLIGHT = Gauge("hourmark_receiver_inflight_bytes", "Bytes waiting for Kafka's acknowledgement", ["tier"])
-READING = Gauge("hourmark_receiver_reading_bytes", "Bytes of bodies being read")
+INFLIGHT_LIMIT = Gauge(
+    "hourmark_receiver_inflight_limit_bytes", "How many bytes of a tier may wait, before its events are refused", ["tier"]
+)
+READING = Gauge("hourmark_receiver_reading_bytes", "Bytes of request bodies that are being read now")
 PARKED_WAITING = Gauge(
     "hourmark_parked_waiting", "Parked events that wait for a declaration or their replay, in partitions that this process owns"
 )
@@ -41,10 +46,10 @@ _KEPT_HOURS: Final = 4
 class TypeTotals:
     """Totals of one event type."""
 
-    __slots__ = ("bytes", "stored")
+    __slots__ = ("bytes", "received", "stored")
 
     def __init__(self) -> None:
-        self.stored = self.bytes = 0
+        self.received = self.stored = self.bytes = 0
 
 
 class Totals(Collector):
@@ -53,6 +58,7 @@ class Totals(Collector):
     def __init__(self) -> None:
         self.answered = 0
         self.body_bytes = 0
+        self.undeclared = 0
         self._ack_counts = [0] * (len(_ACK_BOUNDS) + 1)
         self._ack_sum = 0.0
         self._types: dict[str, TypeTotals] = {}
@@ -61,6 +67,10 @@ class Totals(Collector):
 
     def of_type(self, event_type: str) -> TypeTotals:
         return self._types.setdefault(event_type, TypeTotals())
+
+    def declared(self, event_type: str) -> str:
+        """The name as a label: empty for what is not known to be declared, since anybody can invent names."""
+        return event_type if event_type in self._types else ""
 
     def acknowledged(self, seconds: float) -> None:
         self._ack_counts[bisect_left(_ACK_BOUNDS, seconds)] += 1
@@ -88,13 +98,24 @@ class Totals(Collector):
             tallies[event_type, partition] = tallies.get((event_type, partition), 0) + count
 
     def collect(self) -> Iterable[Metric]:
-        stored = CounterMetricFamily("hourmark_receiver_stored", "Events stored", labels=["event_type"])
-        size = CounterMetricFamily("hourmark_receiver_stored_bytes", "Bytes of values stored", labels=["event_type"])
+        received = CounterMetricFamily(
+            "hourmark_receiver_received",
+            "Readable events in requests, before any verdict; empty: of no declared type",
+            labels=["event_type"],
+        )
+        stored = CounterMetricFamily("hourmark_receiver_stored", "Events acknowledged by Kafka on their raw topic", labels=["event_type"])
+        size = CounterMetricFamily(
+            "hourmark_receiver_stored_bytes", "Bytes of their values, before Kafka's compression", labels=["event_type"]
+        )
+        received.add_metric([""], self.undeclared)
         for name, totals in list(self._types.items()):
+            received.add_metric([name], totals.received)
             stored.add_metric([name], totals.stored)
             size.add_metric([name], totals.bytes)
         acked = CounterMetricFamily(
-            "hourmark_receiver_acked", "Events acknowledged by Kafka, by append hour", labels=["event_type", "partition", "hour"]
+            "hourmark_receiver_acked",
+            "Events acknowledged by Kafka in the newest append hours: to compare with what dedup consumed",
+            labels=["event_type", "partition", "hour"],
         )
         for hour, tallies in list(self._acked.items()):
             for (name, partition), count in list(tallies.items()):
@@ -104,10 +125,13 @@ class Totals(Collector):
             seen += count
             buckets.append((bound, seen))
         return [
+            received,
             stored,
             size,
             acked,
-            CounterMetricFamily("hourmark_receiver_answered", "Requests answered 200", value=self.answered),
+            CounterMetricFamily(
+                "hourmark_receiver_answered", "Requests answered 200: every event in them has its own verdict", value=self.answered
+            ),
             CounterMetricFamily("hourmark_receiver_body_bytes", "Decoded bytes of those requests", value=self.body_bytes),
             HistogramMetricFamily(
                 "hourmark_receiver_ack_seconds",

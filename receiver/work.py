@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter as Tallies
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -177,7 +178,8 @@ class Work:
             self._answer_oversize(second, verdicts)
         for index, error in self._retries.items():
             verdicts[index] = answer.retry(error)
-            RETRIES.labels(error.code).inc()
+        for code, count in Tallies(error.code for error in self._retries.values()).items():
+            RETRIES.labels(code).inc(count)
         TOTALS.acknowledged(time.perf_counter() - delivery.started)
         return answer.results(self._entries(verdicts))
 
@@ -200,24 +202,28 @@ class Work:
         return lost
 
     def _answer_refused(self, part: _Refused, delivery: Delivery, verdicts: list[str], again: str) -> int:
-        lost = 0
+        lost = parked = 0
+        rejected: Tallies[tuple[str, str]] = Tallies()
         for position, (index, partition, error) in enumerate(zip(part.indexes, part.partitions, part.errors, strict=True), part.first):
             offset = delivery.offsets[position]
             if offset < 0:
                 verdicts[index], lost = again, lost + 1
             elif error is None:
-                verdicts[index] = answer.parked(partition, offset)
-                PARKED_EVENTS.inc()
+                verdicts[index], parked = answer.parked(partition, offset), parked + 1
             else:
                 verdicts[index] = answer.rejected(error)
-                REJECTED_EVENTS.labels(error.code).inc()
+                rejected[self._faults[index][0], error.code] += 1
+        if parked:
+            PARKED_EVENTS.inc(parked)
+        for (event_type, code), count in rejected.items():
+            REJECTED_EVENTS.labels(TOTALS.declared(event_type), code).inc(count)
         return lost
 
     def _answer_oversize(self, second: Delivery, verdicts: list[str]) -> None:
         for (index, error), offset in zip(self._oversize.items(), second.offsets, strict=True):
             if offset >= 0:
                 verdicts[index] = answer.rejected(error)
-                REJECTED_EVENTS.labels(error.code).inc()
+                REJECTED_EVENTS.labels(TOTALS.declared(self._faults[index][0]), error.code).inc()
             else:
                 verdicts[index] = answer.retry(BrokerUnavailable("Kafka has not stored the event", retry_after=BROKER_RETRY_S))
                 RETRIES.labels(BrokerUnavailable.code).inc()

@@ -23,6 +23,7 @@ from .store import Store
 log = structlog.get_logger()
 
 UNPUBLISHED = Gauge("hourmark_registry_outbox_unpublished", "Changes of the catalogue that are not yet on hourmark.control")
+PUBLISHED = Gauge("hourmark_registry_published_revision", "Newest revision such that it and all before are on hourmark.control")
 BATCH = 500
 IDLE_S = 5.0
 SHARED_IDLE_S = 1.0  # what another registry stored before it died is published this soon
@@ -110,6 +111,7 @@ class Publisher:
     async def _refresh(self) -> None:
         newest, published, count = await asyncio.to_thread(self._store.outbox_state)
         UNPUBLISHED.set(count)
+        PUBLISHED.set(published)
         async with self._moved:
             self.stored, self.published = max(self.stored, newest), published
             self._moved.notify_all()
