@@ -6,7 +6,7 @@ so that ten thousand declared types cost nothing until their events come.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import structlog
@@ -21,6 +21,7 @@ from .measures import TOTALS
 log = structlog.get_logger()
 
 LIVE: Final = ("active", "deprecated")
+PROVEN_AT_ONCE: Final = 20
 
 
 class Tail(Protocol):
@@ -74,6 +75,20 @@ class Catalogue:
         self._plans: dict[str, Plan] = {}
         self._codecs: dict[int, Codec] = {}
         self._unusable: dict[int, InvariantBroken] = {}
+        self._proven: Mapping[str, EventType] = {}
+
+    def prove(self, snapshot: Snapshot) -> None:
+        """Compile the schemas that are new in this snapshot, unless they are many: at a start they wait for their first events.
+
+        Called on another thread, before the revision counts as applied. Raises InvariantBroken: it does not count.
+        """
+        before, self._proven = self._proven, snapshot.types
+        new = [entry for name, entry in snapshot.types.items() if name not in before or before[name].schema_id != entry.schema_id]
+        if len(new) > PROVEN_AT_ONCE:
+            return
+        for entry in new:
+            if entry.lifecycle in LIVE:
+                self._codec(entry, snapshot)
 
     @property
     def snapshot(self) -> Snapshot:

@@ -197,3 +197,20 @@ async def test_a_registry_that_does_not_answer_costs_a_second() -> None:
     assert "play.new" not in tail.snapshot.types
     await lookup.close()
     asyncio.ensure_future(runner.cleanup()).cancel()
+
+
+def test_a_revision_counts_when_its_schemas_can_be_used() -> None:
+    tail = FixedTail(snapshot(*declared("play.old", 1, PLAYED)))
+    known = Catalogue(lambda: tail.snapshot)
+    known.prove(tail.snapshot)
+    recursive = {"type": "record", "name": "L", "fields": [{"name": "next", "type": ["null", "L"]}]}
+    tail.offer([(entry_key(entry), entry) for entry in declared("play.new", 2, [{"name": "x", "type": recursive}])])
+    with pytest.raises(InvariantBroken, match=r"play\.new cannot be used"):
+        known.prove(tail.snapshot)
+    tail.offer([(entry_key(entry), entry) for entry in declared("play.new", 3, PLAYED)])
+    known.prove(tail.snapshot)
+    assert known.plan("play.new") is not None
+    tail.offer(
+        [(entry_key(e), e) for number in range(10, 60) for e in declared(f"many.t{number}", number, [{"name": "x", "type": recursive}])]
+    )
+    known.prove(tail.snapshot)  # a whole catalogue at once waits for its events
