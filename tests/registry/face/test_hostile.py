@@ -52,18 +52,25 @@ BODIES: dict[str, tuple[bytes, int]] = {
 }
 
 
-@pytest.mark.parametrize("told", BODIES)
 @pytest.mark.parametrize("path", ["/subjects/a/versions", "/subjects/a", "/compatibility/subjects/a/versions"])
-async def test_bodies(face: Serving, told: str, path: str) -> None:
-    body, status = BODIES[told]
-    answer = await face.client.post(path, body)
-    assert (answer.status, set(answer.body)) == (status, {"error_code", "message"}), answer.body
-    assert len(answer.body["message"]) < 5000
+async def test_bodies(face: Serving, path: str) -> None:
+    for told, (body, status) in BODIES.items():
+        answer = await face.client.post(path, body)
+        assert (answer.status, set(answer.body)) == (status, {"error_code", "message"}), (told, answer.body)
+        assert len(answer.body["message"]) < 5000
     assert (await face.client.get("/subjects")).body == []
 
 
-@pytest.mark.parametrize("name", ["'; DROP TABLE face_versions; --", "a/b/../c", "ünïcödé 🎵", "%", "_%", "a b", "\\", '"', "x" * 500])
-async def test_odd_names_are_names(face: Serving, name: str) -> None:
+ODD_NAMES = ("'; DROP TABLE face_versions; --", "a/b/../c", "ünïcödé 🎵", "%", "_%", "a b", "\\", '"', "x" * 500)
+NO_NAMES = ("\0", "a\nb", "\x7f", "x" * 501, "__GLOBAL", "__EMPTY", ":.bad!:a", ":.__GLOBAL:a", ":.c:")
+
+
+async def test_odd_names_are_names(face: Serving) -> None:
+    for name in ODD_NAMES:
+        await is_a_name(face, name)
+
+
+async def is_a_name(face: Serving, name: str) -> None:
     path = f"/subjects/{quote(name, safe='')}"
     assert (await face.client.post(f"{path}/versions", {"schema": '"int"'})).status == 200
     assert (await face.client.get("/subjects")).body == [name]
@@ -73,10 +80,10 @@ async def test_odd_names_are_names(face: Serving, name: str) -> None:
     assert (await face.client.ask("DELETE", path)).body == [1]
 
 
-@pytest.mark.parametrize("name", ["\0", "a\nb", "\x7f", "x" * 501, "__GLOBAL", "__EMPTY", ":.bad!:a", ":.__GLOBAL:a", ":.c:"])
-async def test_names_that_are_none(face: Serving, name: str) -> None:
-    answer = await face.client.post(f"/subjects/{quote(name, safe='')}/versions", {"schema": '"int"'})
-    assert (answer.status, answer.body["error_code"] in (42205, 42208)) == (422, True), answer.body
+async def test_names_that_are_none(face: Serving) -> None:
+    for name in NO_NAMES:
+        answer = await face.client.post(f"/subjects/{quote(name, safe='')}/versions", {"schema": '"int"'})
+        assert (answer.status, answer.body["error_code"] in (42205, 42208)) == (422, True), answer.body
 
 
 async def test_queries_and_paths(face: Serving) -> None:
