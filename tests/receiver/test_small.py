@@ -15,9 +15,9 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hourmark.errors import QuotaExceeded
+from hourmark.errors import InvariantBroken, QuotaExceeded
 from hourmark.hours import Hours
-from hourmark.schemas import EMPTY, EventType, WireSchema
+from hourmark.schemas import EMPTY, EventType, WireSchema, entry_key
 from receiver.body import decoded
 from receiver.budget import Budget
 from receiver.catalogue import Catalogue
@@ -27,7 +27,7 @@ from receiver.keys import Quota
 from receiver.lookup import Lookup
 from receiver.measures import Totals
 
-from .fakes import FixedTail, catalogue, declared, snapshot
+from .fakes import PLAYED, FixedTail, catalogue, declared, snapshot
 
 MIB = 1024 * 1024
 
@@ -210,7 +210,6 @@ def test_a_revision_counts_when_its_schemas_can_be_used() -> None:
     tail.offer([(entry_key(entry), entry) for entry in declared("play.new", 3, PLAYED)])
     known.prove(tail.snapshot)
     assert known.plan("play.new") is not None
-    tail.offer(
-        [(entry_key(e), e) for number in range(10, 60) for e in declared(f"many.t{number}", number, [{"name": "x", "type": recursive}])]
-    )
+    fields = [{"name": "x", "type": recursive}]
+    tail.offer([(entry_key(entry), entry) for number in range(10, 60) for entry in declared(f"many.t{number}", number, fields)])
     known.prove(tail.snapshot)  # a whole catalogue at once waits for its events
