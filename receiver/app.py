@@ -9,6 +9,7 @@ import asyncio
 import gc
 import math
 import time
+from functools import partial
 from types import TracebackType
 from typing import Final
 
@@ -30,7 +31,7 @@ from .errors import Refused
 from .intake import Intake
 from .keys import Keys
 from .lookup import Lookup
-from .measures import INFLIGHT, READING, REFUSALS, TOTALS
+from .measures import INFLIGHT, INFLIGHT_LIMIT, READING, REFUSALS, TOTALS
 from .parking import KafkaParkedLog
 from .publisher import KafkaPublisher, Publisher
 from .replay import Replay
@@ -82,6 +83,7 @@ class Receiver:
         self.tail.start()
         if self.replay is not None:
             self.replay.start()
+        self._show_budgets()
         self._page = MetricsPage(settings, self.not_ready)
         return self
 
@@ -96,6 +98,14 @@ class Receiver:
         await asyncio.to_thread(self.tail.close)
         if self._page is not None:
             self._page.close()
+
+    def _show_budgets(self) -> None:
+        """Asked at each scrape, on whichever page."""
+        budget = self.intake.budget
+        for tier, limit in budget.limits.items():
+            INFLIGHT.labels(tier).set_function(partial(budget.used.__getitem__, tier))
+            INFLIGHT_LIMIT.labels(tier).set(limit)
+        READING.set_function(lambda: self.reading.used)
 
     def not_ready(self) -> str | None:
         """Why this process should get no requests now; None when it should."""
@@ -145,9 +155,6 @@ class Receiver:
         if request.method not in _GET:
             raise Refused(405, "method_not_allowed", f"{request.path} takes GET", Allow="GET, HEAD")
         if request.path == "/metrics":
-            for tier, used in self.intake.budget.used.items():
-                INFLIGHT.labels(tier).set(used)
-            READING.set(self.reading.used)
             body, kind = render()
             return web.Response(body=body, headers={"Content-Type": kind})
         reason = self.not_ready() if request.path == "/readyz" else None
