@@ -206,6 +206,7 @@ class KafkaParkedLog:
         if self._group is not None:
             self._group.close()
             self._group = None
+        self._owned = {}
 
     def _ends(self, partition: int) -> tuple[int, int]:
         assert self._group is not None

@@ -19,10 +19,10 @@ import msgspec
 import structlog
 
 from hourmark.crashpoints import crashpoint
-from hourmark.errors import InvariantBroken, Overloaded, Unavailable
+from hourmark.errors import InvariantBroken, Unavailable
 from hourmark.hours import Hours
 from hourmark.schemas import EMPTY, Snapshot
-from hourmark.topics import REPLAYS, Tier
+from hourmark.topics import REPLAYS
 
 from .budget import Budget
 from .catalogue import Catalogue, Plan
@@ -32,6 +32,7 @@ from .parking import ParkedLog, Seen
 from .publisher import Delivery, Publisher
 from .settings import Settings
 from .settle import Chunk, Parked, Settled
+from .share import Share
 from .waiting import Waiting
 from .work import OVERSIZE_MAX
 
@@ -39,10 +40,8 @@ log = structlog.get_logger()
 
 IDLE_S: Final = 0.5
 PAUSE_S: Final = 1.0
-PATIENCE_S: Final = 30.0
 RESTART_S: Final = 30.0
 TOPICS_S: Final = 5.0
-_ROOM_S: Final = 0.02
 _LEISURE: Final = 4  # rest so many times as long as a look at other types' events took: live traffic needs the interpreter
 
 T = TypeVar("T")
@@ -63,9 +62,9 @@ class Replay:
     """One task of the receiver's event loop, and one thread for what blocks. While nothing waits it looks twice a second, no more."""
 
     def __init__(self, settings: Settings, log: ParkedLog, catalogue: Catalogue, publisher: Publisher, budget: Budget) -> None:
-        self._log, self._catalogue, self._publisher, self._budget = log, catalogue, publisher, budget
+        self._log, self._catalogue, self._publisher = log, catalogue, publisher
         self._hours: Hours = settings.hours
-        self._rate = settings.replay_events_s
+        self._share = Share(settings.replay_events_s, budget, publisher)
         self._notice = Notice(settings.parked_notice_h)
         self._thread = ThreadPoolExecutor(1, "parked")
         self._task: asyncio.Task[None] | None = None
@@ -77,7 +76,6 @@ class Replay:
         self._owned: dict[int, int] = {}
         self._pending: list[Seen] = []
         self._passes: list[Pass] = []
-        self._free_at = 0.0
 
     def start(self) -> None:
         self._task = asyncio.ensure_future(self._run())
@@ -106,10 +104,20 @@ class Replay:
                 await self._rest(PAUSE_S)
             except InvariantBroken as exc:
                 log.error("parked events wait: their replay cannot go on", code=exc.code, message=exc.message)
-                await self._rest(RESTART_S)
+                await self._anew()
             except Exception:  # live traffic must not end because a parked event is stranger than we thought
-                log.exception("parked events wait after an unexpected error; their replay is tried again")
-                await self._rest(RESTART_S)
+                log.exception("parked events wait after an unexpected error; their replay begins anew")
+                await self._anew()
+
+    async def _anew(self) -> None:
+        """After an error that leaves open what has been seen: leave the group, and after a while come back with an empty index."""
+        with suppress(Exception):
+            await self._blocking(self._log.close)
+        self._open, self._owned, self._pending = False, {}, []
+        self._epochs.clear()
+        self._waiting.clear()
+        self._passes.clear()
+        await self._rest(RESTART_S)
 
     async def _round(self) -> None:
         if not self._open:
@@ -216,7 +224,7 @@ class Replay:
         waiting = self._waiting[partition]
         chunk = Chunk(partition, parked, plans, int(time.time() * 1000))
         settled = chunk.settle()
-        await self._room(settled.sizes, len(parked))
+        await self._share.take(settled.sizes, len(parked))
         try:
             future = self._publisher.publish(settled.records)
             crashpoint("replay.produced")
@@ -226,45 +234,13 @@ class Replay:
             if large:
                 _sound(await self._publisher.publish(chunk.too_large(large, OVERSIZE_MAX)))
         finally:
-            for tier, size in settled.sizes.items():
-                self._budget.release(tier, size)
+            self._share.give_back(settled.sizes)
         progress = chunk.progress(waiting.done)
         _sound(await self._publisher.publish([(REPLAYS, msgspec.json.encode(one), one.key, 0, None) for one in progress]))
         crashpoint("replay.recorded")
         waiting.settled(progress, [one.offset for one in parked])
-        self._count(settled, delivery, plans, parked)
+        _count(self._hours, settled, delivery, plans, parked)
         return Counter(events=len(parked) - len(settled.faults), rejected=len(settled.faults))
-
-    async def _room(self, sizes: Mapping[Tier, int], events: int) -> None:
-        """Waits until the rate allows it and live traffic leaves half of each tier's budget free; takes its part of the budget.
-
-        Raises Overloaded after a while: who never looks at Kafka loses its partitions.
-        """
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, self._free_at - loop.time()))
-        self._free_at = max(loop.time(), self._free_at) + events / self._rate
-        used, limits = self._budget.used, self._budget.limits
-        patience = loop.time() + PATIENCE_S
-        while self._publisher.refusal() or any(used[t] and used[t] + size > limits[t] // 2 for t, size in sizes.items()):
-            if loop.time() > patience:
-                raise Overloaded("live traffic takes all the room")
-            await asyncio.sleep(_ROOM_S)  # room has no event: the budget is a plain number for the sake of live traffic
-        for tier, size in sizes.items():
-            self._budget.reserve(tier, size)
-
-    def _count(self, settled: Settled, delivery: Delivery, plans: Mapping[str, Plan], parked: Sequence[Parked]) -> None:
-        stored: dict[str, list[int]] = {}
-        for position, index in enumerate(settled.indexes):
-            if index not in settled.faults:
-                stored.setdefault(parked[index].event_type, []).append(position)
-        for name, positions in stored.items():
-            plan = plans[name]
-            TOTALS.acked(self._hours, name, [settled.records[p][3] for p in positions], [delivery.append_ms[p] for p in positions])
-            plan.totals.stored += len(positions)
-            plan.totals.bytes += sum(len(settled.records[p][1]) for p in positions)
-            REPLAYED.inc(len(positions))
-        for code, count in Counter(error.code for error in settled.faults.values()).items():
-            REPLAY_REJECTED.labels(code).inc(count)
 
     def _commit(self) -> None:
         found = {partition: waiting.frontier for partition, waiting in self._waiting.items() if waiting.frontier >= 0}
@@ -296,3 +272,18 @@ def _sound(delivery: Delivery) -> Delivery:
     if delivery.failure is not None:
         raise delivery.failure
     return delivery
+
+
+def _count(hours: Hours, settled: Settled, delivery: Delivery, plans: Mapping[str, Plan], parked: Sequence[Parked]) -> None:
+    stored: dict[str, list[int]] = {}
+    for position, index in enumerate(settled.indexes):
+        if index not in settled.faults:
+            stored.setdefault(parked[index].event_type, []).append(position)
+    for name, positions in stored.items():
+        plan = plans[name]
+        TOTALS.acked(hours, name, [settled.records[p][3] for p in positions], [delivery.append_ms[p] for p in positions])
+        plan.totals.stored += len(positions)
+        plan.totals.bytes += sum(len(settled.records[p][1]) for p in positions)
+        REPLAYED.inc(len(positions))
+    for code, count in Counter(error.code for error in settled.faults.values()).items():
+        REPLAY_REJECTED.labels(code).inc(count)

@@ -21,18 +21,23 @@ class MemoryLog:
 
     def __init__(self, publisher: FakePublisher) -> None:
         self._publisher = publisher
-        self.epoch = 1
+        self.epoch = 0
         self.lows: dict[int, int] = {}
         self.frontiers: dict[int, int] = {}
         self.retention = 14 * 86_400_000
         self._tails: dict[tuple[int, int], int] = {}
         self.reads = self.looks = 0
+        self.broken: Exception | None = None  # raised by the next look
 
     def open(self) -> bool:
+        self.epoch += 1
         return True
 
     def tail(self, wait_s: float) -> News:
         self.looks += 1
+        if self.broken is not None:
+            error, self.broken = self.broken, None
+            raise error
         seen = []
         for partition in range(4):
             start = self._tails.get((self.epoch, partition), self.frontiers.get(partition, 0))

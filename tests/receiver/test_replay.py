@@ -204,6 +204,17 @@ async def test_what_comes_in_the_middle_of_a_replay_follows(stand: Stand) -> Non
     assert stand.ids() == [one["id"] for one in events]
 
 
+async def test_an_error_that_nobody_expected_delays_and_loses_nothing(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.replay.RESTART_S", 0.01)
+    await stand.park(event(type=NEW), event(type=NEW))
+    async with stand.replaying():
+        await stand.looked()
+        stand.log.broken = RuntimeError("what is this")
+        await stand.until(lambda: stand.log.epoch == 2)
+        stand.declare()
+        await stand.until(lambda: len(stand.ids()) == 2)
+
+
 async def test_what_is_not_acknowledged_is_not_settled(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     await stand.park(event(type=NEW))
     stand.declare()
