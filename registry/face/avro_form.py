@@ -34,7 +34,7 @@ def read(text: str, references: Sequence[str] = ()) -> Parsed:
 
 def one_text(parsed: Parsed) -> str:
     """Equal for equal schemas: inherited and explicit namespaces, order of attributes and spaces make no difference; docs do."""
-    return canonical(parsed.full)
+    return canonical(_node(parsed.full, ""))
 
 
 def normal(parsed: Parsed) -> str:
