@@ -58,6 +58,29 @@ class Pass:
     tally: Counter[str] = field(default_factory=Counter)
 
 
+class _Thread:
+    """Runs what blocks, one call at a time."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "parked")
+
+    async def call(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    async def timed(self, call: Callable[[], T]) -> tuple[float, T]:
+        """With the seconds of CPU that the thread took."""
+
+        def run() -> tuple[float, T]:
+            began = time.thread_time()
+            found = call()
+            return time.thread_time() - began, found
+
+        return await self.call(run)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False)
+
+
 class Replay:
     """One task of the receiver's event loop, and one thread for what blocks. While nothing waits it looks twice a second, no more."""
 
@@ -66,7 +89,7 @@ class Replay:
         self._hours: Hours = settings.hours
         self._share = Share(settings.replay_events_s, budget, publisher)
         self._notice = Notice(settings.parked_notice_h)
-        self._thread = ThreadPoolExecutor(1, "parked")
+        self._thread = _Thread()
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._open = self._troubled = False
@@ -88,9 +111,9 @@ class Replay:
             for task in late:
                 task.cancel()
         if self._open and self._publisher.refusal() is None:
-            await self._blocking(self._commit)
-            await self._blocking(self._log.close)
-        self._thread.shutdown(wait=False)
+            await self._thread.call(self._commit)
+            await self._thread.call(self._log.close)
+        self._thread.close()
 
     async def _run(self) -> None:
         while not self._stopping.is_set():
@@ -112,7 +135,7 @@ class Replay:
     async def _anew(self) -> None:
         """After an error that leaves open what has been seen: leave the group, and after a while come back with an empty index."""
         with suppress(Exception):
-            await self._blocking(self._log.close)
+            await self._thread.call(self._log.close)
         self._open, self._owned, self._pending = False, {}, []
         self._epochs.clear()
         self._waiting.clear()
@@ -121,25 +144,25 @@ class Replay:
 
     async def _round(self) -> None:
         if not self._open:
-            self._open = await self._blocking(self._log.open)
+            self._open = await self._thread.call(self._log.open)
             if not self._open:
                 await self._rest(TOPICS_S)
                 return
             log.info("parked events are looked after")
         busy = bool(self._passes)
         if not self._pending:
-            took, (self._owned, self._pending) = await self._timed(lambda: self._log.tail(0.0 if busy else IDLE_S))
+            took, (self._owned, self._pending) = await self._thread.timed(lambda: self._log.tail(0.0 if busy else IDLE_S))
             await self._rest(_LEISURE * took if self._pending else 0.0)
         await self._take()
         for one in list(self._passes):
             if not self._stopping.is_set():
                 await self._step(one)
         if busy and not self._passes:
-            await self._blocking(self._log.rest)
+            await self._thread.call(self._log.rest)
         PARKED_WAITING.set(sum(waiting.total for waiting in self._waiting.values()))
         if self._notice.due():
-            await self._blocking(self._commit)
-            await self._blocking(lambda: self._notice.look(self._log, self._waiting))
+            await self._thread.call(self._commit)
+            await self._thread.call(lambda: self._notice.look(self._log, self._waiting))
 
     async def _take(self) -> None:
         """The index follows what is owned and what has come."""
@@ -147,7 +170,7 @@ class Replay:
             del self._epochs[partition], self._waiting[partition]
             self._passes = [one for one in self._passes if one.partition != partition]
         for partition in self._owned.keys() - self._epochs.keys():
-            done = await self._blocking(lambda partition=partition: self._log.progress(partition))  # type: ignore[misc]  # bound here
+            done = await self._thread.call(lambda partition=partition: self._log.progress(partition))  # type: ignore[misc]  # bound here
             self._waiting[partition], self._epochs[partition] = Waiting(done), self._owned[partition]
         touched: dict[int, set[str]] = {}
         for partition, epoch, offset, name, at_ms in self._pending:
@@ -202,7 +225,7 @@ class Replay:
         one.types = {name for name in one.types if self._catalogue.live(name)}
         if one.types and one.cursor < one.end:
             wanted = {name: waiting.settled_below(name) for name in one.types}
-            took, part = await self._timed(lambda: self._log.read(one.partition, one.cursor, one.end, wanted))
+            took, part = await self._thread.timed(lambda: self._log.read(one.partition, one.cursor, one.end, wanted))
             names = {parked.event_type for parked in part.parked}
             plans = self._plans(names)
             one.types -= names - plans.keys()
@@ -252,19 +275,6 @@ class Replay:
         if seconds > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), seconds)
-
-    async def _blocking(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
-
-    async def _timed(self, call: Callable[[], T]) -> tuple[float, T]:
-        """With the seconds of CPU that the thread took."""
-
-        def run() -> tuple[float, T]:
-            began = time.thread_time()
-            found = call()
-            return time.thread_time() - began, found
-
-        return await self._blocking(run)
 
 
 def _sound(delivery: Delivery) -> Delivery:
