@@ -7,11 +7,12 @@ import subprocess
 from functools import cache
 
 ENVIRONMENT = "HOURMARK_AUTHOR"
+LONGEST = 200  # what the registry takes
 
 
 def author() -> str:
     """A name, or nothing where nobody has one (a container). The registry keeps what it is told; it does not prove it."""
-    return os.environ.get(ENVIRONMENT, "").strip() or _known()
+    return (os.environ.get(ENVIRONMENT, "").strip() or _known())[:LONGEST]
 
 
 @cache

@@ -193,3 +193,12 @@ def test_the_author_is_who_was_set_or_who_git_knows(monkeypatch: pytest.MonkeyPa
     assert Change(0).headers()["If-None-Match"] == "*"
     assert not {"If-Match", "If-None-Match"} & Change().headers().keys()
     authorship._known.cache_clear()
+
+
+def test_a_history_is_of_one_type(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOURMARK_REGISTRY_URL", "http://127.0.0.1:1")
+    said = command("events", "--history")
+    assert (said.code, "of one event type" in said.err) == (2, True)
+    assert command("events", "block", "a.b").code == 2, "a block has a reason"
+    assert command("events", "unblock", "a.b").code == 2, "and whoever lifts it too"
+    assert command("events", "block", "a.b", "--reason", "x").code == 3
