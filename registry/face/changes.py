@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from ..database import Database
 from ..history import Byline, Record, record
@@ -29,12 +29,14 @@ def schema_id(connection: Connection, context: str, schema: Schema, refs: Sequen
 
 
 def bring(database: Database, connection: Connection, context: str, schema: Schema, refs: Sequence[Reference], given: int) -> None:
-    """Keep a schema under an id from elsewhere. Raises FaceError (42205) when the id is another schema's."""
+    """Keep a schema under an id from elsewhere. Raises FaceError (42205) when the id is another schema's that stands in a subject."""
     known = subjects.schema_of_id(connection, context, given)
     if known is not None:
         if (known.fingerprint or declared.fingerprint(known.text)) != schema.fingerprint:
-            raise errors.not_permitted(f"Overwrite new schema with id {given} in context {context} is not permitted.")
-        if known.version == 0:
+            if known.version != 0 or subjects.of_id(connection, context, given):
+                raise errors.not_permitted(f"Overwrite new schema with id {given} in context {context} is not permitted.")
+            _forget_schema(connection, context, given)
+        elif known.version == 0:
             return
     _keep_schema(connection, context, given, schema, refs)
     sequence.reserve(database, connection, context, given)
@@ -70,12 +72,16 @@ def hide(connection: Connection, subject: Subject, numbers: Sequence[int], by: B
 
 
 def remove(connection: Connection, subject: Subject, numbers: Sequence[int], by: Byline) -> None:
-    """Hard deletion. Ids stay given; the numbers of versions begin anew once nothing of the subject is left."""
+    """Hard deletion. Ids stay given; the numbers of versions go on behind the highest that is left."""
     for number in numbers:
         _drop(connection, subject, number)
     here = (face_versions.c.context == subject.context, face_versions.c.subject == subject.name)
-    if connection.execute(select(face_versions.c.version).where(*here)).first() is None:
-        connection.execute(delete(face_subjects).where(face_subjects.c.context == subject.context, face_subjects.c.subject == subject.name))
+    last = connection.execute(select(func.max(face_versions.c.version)).where(*here)).scalar()
+    row = (face_subjects.c.context == subject.context, face_subjects.c.subject == subject.name)
+    if last is None:
+        connection.execute(delete(face_subjects).where(*row))
+    else:
+        connection.execute(update(face_subjects).where(*row).values(last_version=last))
     told(connection, "schema_delete_permanent", subject, by, versions=list(numbers))
 
 
@@ -91,6 +97,11 @@ def _keep_schema(connection: Connection, context: str, given: int, schema: Schem
     for where, name, number in sorted(rows):
         row = {"context": where, "subject": name, "version": number, "by_id": given, "by_context": context}
         connection.execute(insert(face_references).values(**row))
+
+
+def _forget_schema(connection: Connection, context: str, given: int) -> None:
+    connection.execute(delete(face_schemas).where(face_schemas.c.context == context, face_schemas.c.id == given))
+    connection.execute(delete(face_references).where(face_references.c.by_context == context, face_references.c.by_id == given))
 
 
 def _drop(connection: Connection, subject: Subject, number: int) -> None:

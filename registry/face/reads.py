@@ -122,20 +122,25 @@ class Reads:
 
     async def compatible(self, request: web.Request) -> web.StreamResponse:
         subject, wanted = asks.subject(request), asks.version(request) if "version" in request.match_info else None
-        sent, normalize = forms.sent(await body_of(request)), flag(request, "normalize")
+        sent, normalize, verbose = forms.sent(await body_of(request)), flag(request, "normalize"), flag(request, "verbose")
 
-        def check(connection: Connection) -> tuple[str | None, formats.Schema, list[str]]:
+        def check(connection: Connection) -> tuple[str | None, formats.Schema | None, list[str]]:
             named = settings.resolve(connection, subject)
             rules, found = settings.rules(connection, named), subjects.live(subjects.versions(connection, named))
-            schema = register.schema_of(register.scene_of(connection, named, sent, found), sent, normalize)
+            try:
+                schema = register.schema_of(register.scene_of(connection, named, sent, found), sent, normalize)
+            except errors.FaceError as exc:
+                if not verbose:
+                    raise
+                return None, None, [exc.message]
             against = queries.compared(found, wanted)
             problems = compat.problems(rules, schema, sent.metadata, against, register.reader(connection, named.context))
             return catalogue_subjects.event_of(named), schema, problems
 
         event, schema, problems = await self._desk.read(check)
-        if event is not None and schema.avro is not None and not problems:
+        if event is not None and schema is not None and schema.avro is not None and not problems:
             problems = await asyncio.to_thread(self._declared.problems, event, schema.avro)
-        more = {"messages": problems} if flag(request, "verbose") else {}
+        more = {"messages": problems} if verbose else {}
         return answer(request, {"is_compatible": not problems, **more})
 
     async def _one(self, request: web.Request) -> tuple[Version, str, Subject]:

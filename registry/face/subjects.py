@@ -77,7 +77,7 @@ def id_of(connection: Connection, context: str, fingerprint: str) -> int | None:
 
 
 def last_version(connection: Connection, subject: Subject) -> int:
-    """The highest version number that a subject ever gave out."""
+    """The highest version number of a subject, deleted ones too."""
     query = select(face_subjects.c.last_version)
     here = (face_subjects.c.context == subject.context, face_subjects.c.subject == subject.name)
     return connection.execute(query.where(*here)).scalar() or 0

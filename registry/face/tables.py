@@ -37,7 +37,7 @@ face_subjects = Table(
     metadata,
     Column("context", String(CONTEXT), primary_key=True),
     Column("subject", String(SUBJECT), primary_key=True),
-    Column("last_version", Integer, nullable=False),  # the highest ever given: numbers are not used twice
+    Column("last_version", Integer, nullable=False),  # the highest that stands, deleted ones too
 )
 
 face_versions = Table(

@@ -151,6 +151,10 @@ SCENES: dict[str, Scene] = {
         register(ROW),
         post("{at}/compatibility/subjects/{s}/versions/1", sent(DEFAULTED), same={"is_compatible": True}),
         post("{at}/compatibility/subjects/{s}/versions/1", sent(NEEDY), same={"is_compatible": False}),
+        post("{at}/compatibility/subjects/{s}/versions/1", sent("{"), 422, 42201),
+        post(
+            "{at}/compatibility/subjects/{s}/versions/1?verbose=true", sent("{"), has={"is_compatible": False}, contains=("Invalid schema",)
+        ),
         post("{at}/compatibility/subjects/{s}/versions/1?verbose=true", sent(NEEDY), has={"is_compatible": False}, contains=("messages",)),
         post("{at}/compatibility/subjects/{s}/versions?verbose=true", sent(NEEDY), has={"is_compatible": False}, contains=("messages",)),
         post("{at}/compatibility/subjects/{s}/versions", sent(DEFAULTED), has={"is_compatible": True}),

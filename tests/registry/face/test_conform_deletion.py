@@ -142,6 +142,17 @@ SCENES: dict[str, Scene] = {
         delete("{at}/subjects/{t}/versions/1"),
         get("{at}/config/{t}", has={"compatibilityLevel": "NONE"}),
     ],
+    "numbers go on behind the highest that is left": [
+        level("NONE"),
+        register(A),
+        register(B),
+        delete("{at}/subjects/{s}/versions/2"),
+        delete("{at}/subjects/{s}/versions/2?permanent=true"),
+        delete("{at}/subjects/{s}/versions/latest", same=1),
+        register(C),
+        register(C),
+        get("{at}/subjects/{s}/versions", same=[2]),
+    ],
     "all versions one by one, then again": [
         level("NONE"),
         register(A),

@@ -93,6 +93,17 @@ SCENES: dict[str, Scene] = {
         register(record("Back", a="int"), body={"id": 780001, "version": 1}, has={"id": 780001}),
         get("{at}/subjects/{s}/versions", same=[1]),
     ],
+    "an id that nothing holds any more": [
+        mode("IMPORT", "{s}"),
+        mode("IMPORT", "{t}"),
+        register(record("Held", a="int"), body={"id": 790001}),
+        delete("{at}/subjects/{s}"),
+        register(record("Free", a="int"), "{t}", 422, 42205, body={"id": 790001}),
+        delete("{at}/subjects/{s}?permanent=true"),
+        register(record("Free", a="int"), "{t}", body={"id": 790001}, has={"id": 790001}),
+        get("{at}/schemas/ids/790001", contains=("Free",)),
+        register(record("Held", a="int"), "{u}", check=lambda body: body["id"] > 790001),
+    ],
     "into what was deleted": [
         register(A),
         delete("{at}/subjects/{s}"),
