@@ -43,7 +43,8 @@ def parked(
     ]
     rows.sort(key=lambda row: -row["waiting"])
     if as_json:
-        print_json({"looked_at": found.looked_at, "of": found.of, "sampled": found.sampled, "unnamed": found.unnamed, "types": rows})
+        facts = {name: getattr(found, name) for name in ("looked_at", "of", "sampled", "unnamed", "foreign")}
+        print_json({**facts, "types": rows})
     elif event_type is not None and rows:
         _one(rows[0], found)
     else:
@@ -163,5 +164,7 @@ def _say_sampled(found: Survey) -> None:
 
     if found.unnamed:
         console().print(f"{found.unnamed:,} events more, of further types: too many names to list")
+    if found.foreign:
+        console().print(f"{found.foreign:,} records that no receiver has written: they are never replayed")
     if found.sampled:
         console().print(f"a sample: {found.looked_at:,} of {found.of:,} records were looked at, so there are more than counted here")

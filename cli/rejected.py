@@ -86,7 +86,7 @@ def _example(number: int, group: dict[str, Any]) -> None:
     if "event" in example:
         out.print(f"   {escape(json_line(example['event']))}", soft_wrap=True)
     else:
-        out.print(f"   {example['bytes']:,} bytes that are no JSON", soft_wrap=True)
+        out.print(f"   {example['bytes']:,} bytes that are no JSON" if example["bytes"] else "   no bytes", soft_wrap=True)
 
 
 def _say(outcome: Outcome, wanted: Wanted, as_json: bool) -> None:

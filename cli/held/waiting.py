@@ -64,13 +64,17 @@ class Held:
 
 @dataclass
 class Survey:
-    """`looked_at` of `of` records were read. `unnamed`: events of types beyond those that are listed."""
+    """`looked_at` of `of` records were read. `unnamed`: events of types beyond those that are listed.
+
+    `foreign`: records without a type, which no receiver has written.
+    """
 
     held: dict[str, Held]
     retention: timedelta | None
     looked_at: int
     of: int
     unnamed: int = 0
+    foreign: int = 0
 
     @property
     def sampled(self) -> bool:
@@ -96,6 +100,9 @@ def survey(at: Addresses, only: str | None = None) -> Survey:
         name = parked_type(message.headers())
         known = progress.get((name, message.partition() or 0))
         if (only is not None and name != only) or (known is not None and (message.offset() or 0) < known.next):
+            return
+        if not name:
+            found.foreign += 1
             return
         if name not in found.held and len(found.held) >= TYPES:
             found.unnamed += 1

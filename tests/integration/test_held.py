@@ -56,6 +56,7 @@ def test_what_waits_and_what_is_done(produce: Any, command: Command, monkeypatch
     said = command("parked", name, "--json")
     assert said.code == 0, said.err
     (row,) = json.loads(said.out)["types"]
+    assert json.loads(command("parked", "--json").out)["foreign"] >= 1
     assert (row["waiting"], row["replayed"], row["rejected"]) == (6, 1, 1)
     assert [(one["version"], one["events"]) for one in row["senders"]] == [("0.0", 3), ("1.0", 2)]
     assert row["example"] == {"name": "text(4)"}
