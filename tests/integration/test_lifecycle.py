@@ -21,6 +21,7 @@ from tests.registry.documents import declaration, payload
 from tests.registry.service import Client, new_type
 
 pytestmark = pytest.mark.real
+DONE = (0, 1)  # 1: done, and some node of another test on the same Kafka has not said yet that it knows
 
 
 async def command(services: Services, *arguments: str) -> tuple[int, str]:
@@ -53,7 +54,7 @@ async def test_a_block_is_felt_within_seconds_with_its_reason_and_lifted_with_a_
         assert [(await sent(client, event)).verdict for client in (over_http, straight)] == ["stored", "stored"]
         started = time.monotonic()
         code, said = await command(services, "events", "block", event, "--reason", "it floods us: é")
-        assert code == 0, said
+        assert code in DONE, said
         for client, name in ((over_http, "receiver"), (straight, "Kafka client")):
             refused = await until(client, event, "rejected")
             assert (refused.code, refused.detail) == ("blocked_event_type", f"{event} is blocked by its owner: it floods us: é")
@@ -62,7 +63,7 @@ async def test_a_block_is_felt_within_seconds_with_its_reason_and_lifted_with_a_
             silent = await registry.put(f"/v1/events/{event}", declaration(event))
             assert (silent.status, silent.body["code"]) == (400, "message_required")
         code, said = await command(services, "events", "unblock", event, "-m", "the flood is over")
-        assert code == 0, said
+        assert code in DONE, said
         for client in (over_http, straight):
             await until(client, event, "stored")
     code, said = await command(services, "events", event, "--history", "--json")
