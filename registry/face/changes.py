@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from ..database import Database
 from ..history import Byline, Record, record
@@ -14,7 +14,7 @@ from . import errors, references, sequence, subjects
 from .formats import Schema
 from .forms import Reference, Version
 from .names import DEFAULT, Subject
-from .tables import face_references, face_schemas, face_subjects, face_versions
+from .tables import face_references, face_schemas, face_versions
 
 
 def schema_id(connection: Connection, context: str, schema: Schema, refs: Sequence[Reference]) -> int:
@@ -57,9 +57,6 @@ def add(connection: Connection, subject: Subject, version: Version, text: str, b
         "deleted": False,
     }
     connection.execute(insert(face_versions).values(context=subject.context, subject=subject.name, **row))
-    last = max(subjects.last_version(connection, subject), version.version)
-    connection.execute(delete(face_subjects).where(face_subjects.c.context == subject.context, face_subjects.c.subject == subject.name))
-    connection.execute(insert(face_subjects).values(context=subject.context, subject=subject.name, last_version=last))
     sequence.remember(connection, subject.context)
     told(connection, "schema_register", subject, by, version=version.version, schema_id=version.id)
 
@@ -75,13 +72,6 @@ def remove(connection: Connection, subject: Subject, numbers: Sequence[int], by:
     """Hard deletion. Ids stay given; the numbers of versions go on behind the highest that is left."""
     for number in numbers:
         _drop(connection, subject, number)
-    here = (face_versions.c.context == subject.context, face_versions.c.subject == subject.name)
-    last = connection.execute(select(func.max(face_versions.c.version)).where(*here)).scalar()
-    row = (face_subjects.c.context == subject.context, face_subjects.c.subject == subject.name)
-    if last is None:
-        connection.execute(delete(face_subjects).where(*row))
-    else:
-        connection.execute(update(face_subjects).where(*row).values(last_version=last))
     told(connection, "schema_delete_permanent", subject, by, versions=list(numbers))
 
 

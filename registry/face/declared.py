@@ -82,7 +82,7 @@ class DeclaredSubjects:
             raise errors.not_permitted(f"Subject {asked.subject.shown} belongs to an event type: {told}")
         if asked.sent.kind != "AVRO" or asked.sent.references or asked.sent.metadata or asked.sent.rules:
             raise errors.invalid_schema(f"{asked.subject.shown} takes Avro without references, metadata and rules")
-        schema = register.schema_of(register.Scene(asked.subject, _RULES, found, (), [], 0), asked.sent, False)
+        schema = register.schema_of(register.Scene(asked.subject, _RULES, found, (), []), asked.sent, False)
         for version in reversed(found):
             if catalogue_subjects.fingerprint(version.text) == schema.fingerprint:
                 self._door.check_known(asked.caller)

@@ -26,7 +26,10 @@ class Scene(NamedTuple):
     versions: list[Version]
     refs: tuple[Reference, ...]
     used: list[tuple[str, str]]
-    last: int
+
+    def next_version(self) -> int:
+        """Behind the highest that stands, deleted ones too."""
+        return 1 + max((version.version for version in self.versions), default=0)
 
 
 class Decision(NamedTuple):
@@ -86,7 +89,7 @@ class Registrar:
             problems = compat.problems(scene.rules, schema, metadata, live, reader(connection, scene.subject.context))
             if problems:
                 raise errors.incompatible(problems)
-        number = sent.version if sent.id and sent.version else scene.last + 1
+        number = sent.version if sent.id and sent.version else scene.next_version()
         if number > sequence.LAST_VERSION:
             raise errors.not_permitted(f"Subject {scene.subject.shown} has no numbers of versions left")
         if sent.version or _hint(metadata) is not None:
@@ -138,13 +141,13 @@ def read_scene(connection: Connection, subject: Subject, sent: Sent) -> Scene:
     refs = references.settled(connection, sent.references, subject.context)
     used = references.used(connection, refs, subject.context, deleted=bool(sent.id))
     rules, versions = settings.rules(connection, subject), subjects.versions(connection, subject)
-    return Scene(subject, rules, versions, refs, used, subjects.last_version(connection, subject))
+    return Scene(subject, rules, versions, refs, used)
 
 
 def scene_of(connection: Connection, subject: Subject, sent: Sent, found: list[Version]) -> Scene:
     """For reads. Raises FaceError (42201) for references that lead nowhere."""
     refs = references.settled(connection, sent.references, subject.context)
-    return Scene(subject, settings.rules(connection, subject), found, refs, references.used(connection, refs, subject.context), 0)
+    return Scene(subject, settings.rules(connection, subject), found, refs, references.used(connection, refs, subject.context))
 
 
 def schema_of(scene: Scene, sent: Sent, normalize: bool) -> formats.Schema:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, func, select
 from . import catalogue_subjects as declared
 from .forms import Reference, Version, loaded
 from .names import DEFAULT, Subject
-from .tables import face_contexts, face_references, face_schemas, face_subjects, face_versions
+from .tables import face_contexts, face_references, face_schemas, face_versions
 
 _OWN = and_(face_versions.c.context == face_schemas.c.context, face_versions.c.schema_id == face_schemas.c.id)
 
@@ -74,13 +74,6 @@ def id_of(connection: Connection, context: str, fingerprint: str) -> int | None:
     """The id of a schema in a context, given at any time."""
     query = select(func.min(face_schemas.c.id)).where(face_schemas.c.context == context, face_schemas.c.fingerprint == fingerprint)
     return connection.execute(query).scalar()
-
-
-def last_version(connection: Connection, subject: Subject) -> int:
-    """The highest version number of a subject, deleted ones too."""
-    query = select(face_subjects.c.last_version)
-    here = (face_subjects.c.context == subject.context, face_subjects.c.subject == subject.name)
-    return connection.execute(query.where(*here)).scalar() or 0
 
 
 def referring(connection: Connection, subject: Subject, number: int) -> list[int]:

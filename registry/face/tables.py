@@ -32,14 +32,6 @@ face_schemas = Table(
     Index("ix_face_schemas_fingerprint", "context", "fingerprint"),
 )
 
-face_subjects = Table(
-    "face_subjects",
-    metadata,
-    Column("context", String(CONTEXT), primary_key=True),
-    Column("subject", String(SUBJECT), primary_key=True),
-    Column("last_version", Integer, nullable=False),  # the highest that stands, deleted ones too
-)
-
 face_versions = Table(
     "face_versions",
     metadata,

@@ -24,12 +24,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_face_schemas_fingerprint", "face_schemas", ["context", "fingerprint"])
     op.create_table(
-        "face_subjects",
-        sa.Column("context", sa.String(260), primary_key=True),
-        sa.Column("subject", sa.String(500), primary_key=True),
-        sa.Column("last_version", sa.Integer, nullable=False),
-    )
-    op.create_table(
         "face_versions",
         sa.Column("context", sa.String(260), primary_key=True),
         sa.Column("subject", sa.String(500), primary_key=True),
@@ -59,5 +53,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("face_settings", "face_references", "face_versions", "face_subjects", "face_schemas", "face_contexts"):
+    for table in ("face_settings", "face_references", "face_versions", "face_schemas", "face_contexts"):
         op.drop_table(table)
