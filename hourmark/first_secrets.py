@@ -12,7 +12,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
-NAMES: Final = ("postgres_password", "write_key", "admin_token", "dedup_secret", "minio_user", "minio_password", "grafana_password")
+NAMES: Final = (
+    "postgres_password",
+    "write_key",
+    "admin_token",
+    "dedup_secret",
+    "minio_user",
+    "minio_password",
+    "grafana_password",
+    "canary_key",
+)
 MINIO: Final = {"endpoint": "http://minio:9000", "allow_http": "true", "region": "us-east-1"}
 DATABASE_URL: Final = "postgresql+psycopg://hourmark:{password}@postgres:5432/hourmark"
 

@@ -19,6 +19,7 @@ from .hours import Hours, parse_label
 
 PREFIX = "HOURMARK_"
 FILE = "_FILE"
+SHARED = ("REDIS_URL", "LAKE_URL", "LAKE_OPTIONS", "AUTHOR", "CANARY_URL", "CANARY_KEY", "CANARY_SECONDS")  # names of several rooms
 ROOMS = ("RECEIVER", "DEDUP", "STREAMS", "SINKS", "REGISTRY", "LOCAL", "CLIENT", "TEST", "DEMO", "BENCH")
 
 
@@ -98,7 +99,7 @@ def unknown_names(kind: type[BaseSettings], environ: Mapping[str, str]) -> list[
     known = environment_names(kind)
     mine = str(kind.model_config.get("env_prefix", "")).upper()
     others = tuple(f"{PREFIX}{room}_" for room in ROOMS if f"{PREFIX}{room}_" != mine)
-    shared = environment_names(PlatformSettings).keys() | {f"{PREFIX}{name}" for name in ("REDIS_URL", "LAKE_URL", "LAKE_OPTIONS", "AUTHOR")}
+    shared = environment_names(PlatformSettings).keys() | {f"{PREFIX}{name}" for name in SHARED}
     return sorted(
         n
         for n in environ

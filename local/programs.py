@@ -63,7 +63,7 @@ def environment(settings: StackSettings, memory: Remembered) -> dict[str, str]:
         "HOURMARK_RECEIVER_LISTEN": f"{HOST}:{ports['receiver']}",
         "HOURMARK_STREAMS_SHARDS": str(settings.dedup_shards),
         "PYTHONUNBUFFERED": "1",
-    }
+    } | ({"HOURMARK_CANARY_URL": memory.receiver, "HOURMARK_CANARY_KEY": memory.canary_key} if settings.canary else {})
 
 
 def service_names(settings: StackSettings) -> Iterator[tuple[str, str]]:

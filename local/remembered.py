@@ -30,6 +30,7 @@ class Remembered:
     hour_seconds: int = 3600
     hour_anchor: str = ""
     write_key: str = field(default_factory=lambda: "local-" + secrets.token_urlsafe(24))
+    canary_key: str = field(default_factory=lambda: "canary-" + secrets.token_urlsafe(24))
     stack: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     own_kafka: bool = True
     own_redis: bool = True

@@ -37,6 +37,7 @@ class StackSettings(PlatformSettings):
     kafka_port: int = Field(0, ge=0, le=65535, description="Port of the own Kafka; 0: a free one, kept")
     redis_port: int = Field(0, ge=0, le=65535, description="Port of the own Valkey; 0: a free one, kept")
     kafka_heap_mb: int = Field(512, ge=128, le=1024, description="Most memory of the own Kafka's heap, in MB")
+    canary: bool = Field(False, description="Send canary events through the front door: shows how long events take, and that they do")
     start_seconds: float = Field(180.0, gt=0, description="How long `up` waits for the stack to be ready")
 
     @field_validator("home")

@@ -20,12 +20,13 @@ from aiohttp import web
 from hourmark.control import ControlTail
 from hourmark.errors import BrokerUnavailable, InvariantBroken, PlatformError, QuotaExceeded, Unavailable
 from hourmark.metrics import MetricsPage, listen_address, render
-from hourmark.runtime import until_signal
+from hourmark.runtime import node_name, until_signal
 from hourmark.serving import Server
 
 from .answer import failure
 from .body import read_body
 from .budget import Reading
+from .canary import Canary
 from .catalogue import Catalogue, Tail
 from .errors import Refused
 from .intake import Intake
@@ -62,6 +63,7 @@ class Receiver:
         self.replay: Replay | None = None
         if publisher is None and settings.replay_events_s:
             self.replay = Replay(settings, KafkaParkedLog(settings), catalogue, self.publisher, self.intake.budget)
+        self._canary = Canary(settings, self.tail, node_name(settings, "receiver")) if settings.canary_url else None
         self._runner: web.ServerRunner | None = None
         self._page: MetricsPage | None = None
 
@@ -83,12 +85,16 @@ class Receiver:
         self.tail.start()
         if self.replay is not None:
             self.replay.start()
+        if self._canary is not None:
+            self._canary.start()
         self._show_budgets()
         self._page = MetricsPage(settings, self.not_ready)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
         deadline = time.monotonic() + self.settings.stop_s
+        if self._canary is not None:
+            await self._canary.close()
         if self._runner is not None:
             await self._runner.cleanup()
         if self.replay is not None:

@@ -7,13 +7,13 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from hourmark.canary import CanarySettings
 from hourmark.metrics import listen_address
-from hourmark.settings import PlatformSettings
 
 MIB = 1024 * 1024
 
 
-class Settings(PlatformSettings):
+class Settings(CanarySettings):
     """All limits count bytes after decoding. Several receivers may share one `listen` address (SO_REUSEPORT)."""
 
     model_config = SettingsConfigDict(env_prefix="HOURMARK_RECEIVER_")

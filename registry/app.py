@@ -18,6 +18,7 @@ from hourmark.runtime import until_signal
 from hourmark.serving import AppRunner
 
 from .api import Api
+from .canary import make_sure
 from .catalog import Catalog
 from .database import Database
 from .document import MAX_BYTES
@@ -112,10 +113,12 @@ class Registry:
         self._ready.set()
         log.info("ready", url=self.url)
         configuring = asyncio.create_task(self._configure(standing), name="configure")
+        canary = asyncio.create_task(make_sure(self.settings, self._store, self._catalog, self._keys), name="canary")
         try:
             await self._publisher.run()
         finally:
             configuring.cancel()
+            canary.cancel()
 
     async def _configure(self, standing: list[StoredEvent]) -> None:
         """Put the configuration of topics right that stood before us; of thousands that takes its time."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from hourmark.canary import CanarySettings
 from hourmark.metrics import listen_address
-from hourmark.settings import PlatformSettings
 
 
-class Settings(PlatformSettings):
+class Settings(CanarySettings):
     """What the registry needs to know beside the common settings."""
 
     model_config = SettingsConfigDict(env_prefix="HOURMARK_REGISTRY_")
