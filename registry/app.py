@@ -31,7 +31,7 @@ from .keys_api import KeysApi
 from .nodes import Nodes
 from .outbox import Publisher
 from .provision import Provisioner
-from .recovery import configuration, recover
+from .recovery import recover, settle
 from .refused_writes import audited
 from .settings import Settings
 from .store import Store, StoredEvent
@@ -121,12 +121,11 @@ class Registry:
             canary.cancel()
 
     async def _configure(self, standing: list[StoredEvent]) -> None:
-        """Put the configuration of topics right that stood before us; of thousands that takes its time."""
+        """Look at the topics that stood before us and put right what is wrong; of thousands that takes its time."""
         for start in range(0, len(standing), SLICE):
             while True:
                 try:
-                    wanted = await asyncio.to_thread(configuration, standing[start : start + SLICE])
-                    await asyncio.to_thread(self._provisioner.correct, wanted)
+                    await asyncio.to_thread(settle, self._store, self._provisioner, standing[start : start + SLICE])
                     break
                 except Unavailable as exc:
                     log.warning("the configuration of topics cannot be looked at; trying again", message=exc.message)

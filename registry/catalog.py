@@ -62,7 +62,6 @@ class Catalog:
         self._gathering = Gathering(provisioner)
         self._careful = careful
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._anew: set[str] = set()  # event types whose raw topic was made, and that could not be stored yet
 
     async def declare(self, document: object, expected: Expected, byline: Byline) -> Declared:
         """Make a declaration current everywhere. Raises Refused, or BrokerUnavailable: then the same request again completes it."""
@@ -96,13 +95,9 @@ class Catalog:
         started = time.monotonic()
         wanted = wanted_topics(declaration, current)
         stands = await self._gathering.topics(wanted)
-        if stands.raw_created:  # remembered until it is stored, whatever fails until then
-            self._anew.add(wanted.event)
-        stands = stands._replace(raw_created=wanted.event in self._anew)
         topics = _stage("topics", started)
         started = time.monotonic()
         stored = await asyncio.to_thread(self._store.commit, draft(declaration, current, stands, byline))
-        self._anew.discard(wanted.event)
         kept = _stage("stored", started)
         await self._publisher.committed(stored.revision)
         started = time.monotonic()
@@ -186,7 +181,7 @@ def draft(declaration: Declaration, current: StoredEvent | None, stands: Provisi
     """What is stored: a raw topic that was made anew for a known event type is a new source."""
     document = declaration.document()
     source = current.source if current else 1
-    if current is not None and stands.raw_created:
+    if current is not None and another_raw(current, stands):
         source = source % MAX_SOURCE + 1
     wire = wire_schema(declaration.event, declaration.schema_)
     entry = EventType(
@@ -208,7 +203,15 @@ def draft(declaration: Declaration, current: StoredEvent | None, stands: Provisi
         private=private_fields(document),
     )
     said = Record(action, f"event/{declaration.event}", byline, detail=_what(declaration, current))
-    return Draft(current.revision if current else None, entry, document, wire, fingerprint(wire), said)
+    raw_id = stands.raw_id or (current.raw_id if current and not stands.raw_created else "")
+    return Draft(current.revision if current else None, entry, document, wire, fingerprint(wire), said, raw_id)
+
+
+def another_raw(current: StoredEvent, stands: Provisioned) -> bool:
+    """True when the raw topic is not the one that was stored: by Kafka's ids, however it came to be so; without them by who made it."""
+    if current.raw_id and stands.raw_id:
+        return current.raw_id != stands.raw_id
+    return stands.raw_created
 
 
 def _what(declaration: Declaration, current: StoredEvent | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Safe to do twice, and to stop anywhere: topics without a declaration harm nobody
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -49,10 +50,11 @@ class Wanted(NamedTuple):
 
 
 class Provisioned(NamedTuple):
-    """What stands now. `partitions` of both topics; `raw_created`: the raw topic is a new incarnation."""
+    """What stands now. `partitions` of both topics; `raw_created`: the raw topic was made just now; `raw_id`: Kafka's id of it or empty."""
 
     partitions: int
     raw_created: bool
+    raw_id: str = ""
 
 
 class Provisioner:
@@ -98,7 +100,7 @@ class Provisioner:
         empty = self._empty([TopicPartition(*where) for where in batch.old_raw()])
         batch.refused(self._barriers.write([*empty, *batch.new_raw()]))
         crashpoint("registry.barriers_written")
-        return batch.outcome()
+        return batch.outcome(self.raw_ids(batch.counts))
 
     def _stand(self, batch: _Batch, stage: Callable[[str], str]) -> None:
         missing, small = batch.missing(stage), batch.small(stage)
@@ -129,6 +131,15 @@ class Provisioner:
         """Partition counts of the raw and clean topics of these event types, as far as they exist."""
         names = [topic for event in events for topic in (clean_topic(event), raw_topic(event))]
         return partition_counts(self._admin, names)
+
+    def raw_ids(self, events: Iterable[str]) -> dict[str, str]:
+        """Kafka's ids of the raw topics of these event types, as far as they exist."""
+        asked = self._admin.describe_topics(TopicCollection([raw_topic(event) for event in events]), request_timeout=PROBE_S)
+        found = {}
+        for topic, future in asked.items():
+            with contextlib.suppress(KafkaException):  # unknown is an answer; the next look will tell
+                found[event_type_of(topic)] = str(future.result().topic_id)
+        return found
 
     def correct(self, wanted: Iterable[Wanted]) -> None:
         """Put right the configuration of existing raw and clean topics."""
@@ -253,9 +264,10 @@ class _Batch:
             (raw_topic(event), number) for event, count in self._sound() for number in range(self._found.get(raw_topic(event), 0), count)
         ]
 
-    def outcome(self) -> dict[str, Provisioned | Exception]:
+    def outcome(self, raw_ids: Mapping[str, str]) -> dict[str, Provisioned | Exception]:
         stood = self._found.keys() | self.not_ours
-        return {event: self._failed.get(event) or Provisioned(count, raw_topic(event) not in stood) for event, count in self.counts.items()}
+        made = {event: Provisioned(count, raw_topic(event) not in stood, raw_ids.get(event, "")) for event, count in self.counts.items()}
+        return {event: self._failed.get(event) or provisioned for event, provisioned in made.items()}
 
     def _sound(self) -> list[tuple[str, int]]:
         return [(event, count) for event, count in self.counts.items() if event not in self._failed]

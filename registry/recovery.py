@@ -6,7 +6,7 @@ The store is the truth; but a control topic that knows more (a store lost or res
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from hourmark.kafka import tail_config, translate
 from hourmark.schemas import EventType, WireSchema, decode_entry
 from hourmark.topics import CONTROL
 
-from .catalog import draft, wanted_topics
+from .catalog import another_raw, draft, wanted_topics
 from .declaration import Declaration
 from .gathering import MOST
 from .history import ITSELF, Byline
@@ -96,6 +96,19 @@ def recover(settings: Settings, store: Store, provisioner: Provisioner) -> list[
     return sound
 
 
+def settle(store: Store, provisioner: Provisioner, standing: Sequence[StoredEvent]) -> None:
+    """Topics that stood: is each raw topic the one that we know, and do all have the right configuration? Raises BrokerUnavailable."""
+    ids = provisioner.raw_ids(current.event for current in standing)
+    for current in standing:
+        stands = Provisioned(current.partitions, False, ids.get(current.event, ""))
+        if stands.raw_id and not current.raw_id:
+            store.know_raw(current.event, stands.raw_id)
+        elif another_raw(current, stands):
+            log.warning("the raw topic of an event type was made anew behind our back: a new source", event_type=current.event)
+            _mend(store, current, stands)
+    provisioner.correct(configuration(standing))
+
+
 def configuration(standing: Iterable[StoredEvent]) -> list[Wanted]:
     """How the topics of these event types should be."""
     return [wanted_topics(Declaration.model_validate(current.document), current) for current in standing]
@@ -116,7 +129,7 @@ def _topics(store: Store, provisioner: Provisioner) -> list[StoredEvent]:
             if isinstance(outcome, Exception):
                 raise outcome
             log.warning("topics of an event type were missing and stand again", event_type=current.event, partitions=outcome.partitions)
-            if outcome.raw_created or outcome.partitions != current.partitions:
+            if another_raw(current, outcome) or outcome.partitions != current.partitions:
                 _mend(store, current, outcome)
     return sound
 
@@ -124,7 +137,7 @@ def _topics(store: Store, provisioner: Provisioner) -> list[StoredEvent]:
 def _mend(store: Store, current: StoredEvent, stands: Provisioned) -> None:
     """Store what now stands. Whoever changes the declaration meanwhile does not know that the raw topic is another one."""
     found: StoredEvent | None = current
-    while found is not None:
+    while found is not None and (another_raw(found, stands) or stands.partitions > found.partitions):
         grown = stands._replace(partitions=max(stands.partitions, found.partitions))
         try:
             store.commit(draft(Declaration.model_validate(found.document), found, grown, MENDED, "topics"))

@@ -42,7 +42,7 @@ class Stale(Exception):
 
 
 class StoredEvent(NamedTuple):
-    """The current state of one event type. `document`: the declaration."""
+    """The current state of one event type. `document`: the declaration; `raw_id`: Kafka's id of its raw topic, empty while unknown."""
 
     event: str
     revision: int
@@ -51,6 +51,7 @@ class StoredEvent(NamedTuple):
     partitions: int
     source: int
     document: dict[str, Any]
+    raw_id: str = ""
 
 
 class StoredSchema(NamedTuple):
@@ -90,6 +91,7 @@ class Draft(NamedTuple):
     wire: Mapping[str, Any]
     fingerprint: str
     record: Record
+    raw_id: str = ""
 
 
 class Store:
@@ -176,6 +178,7 @@ class Store:
                 "partitions": entry.partitions,
                 "source": entry.source,
                 "document": json.dumps(draft.document),
+                "raw_id": draft.raw_id,
             }
             if current is None:
                 connection.execute(insert(events).values(event=event, folded=folded, **row))
@@ -184,7 +187,13 @@ class Store:
             revise(connection, event, str(row["document"]), draft.record._replace(revision=entry.revision))
             crashpoint("registry.before_commit")
         crashpoint("registry.committed")
-        return StoredEvent(event, entry.revision, schema_id, version, entry.partitions, entry.source, dict(draft.document))
+        document = dict(draft.document)
+        return StoredEvent(event, entry.revision, schema_id, version, entry.partitions, entry.source, document, draft.raw_id)
+
+    def know_raw(self, event: str, raw_id: str) -> None:
+        """Remember the id of a raw topic that was not known."""
+        with self._database.writing() as connection:
+            connection.execute(update(events).where(events.c.event == event, events.c.raw_id == "").values(raw_id=raw_id))
 
     def put_key(self, key: WriteKey, said: Record, base: int | None) -> int:
         """Store a write key, in place of that of its name with revision `base` (None: of none). Returns its revision. Raises Stale."""
@@ -265,7 +274,8 @@ def _key_revision(connection: Connection, name: str) -> int | None:
 
 
 def _stored(row: Row[Any]) -> StoredEvent:
-    return StoredEvent(row.event, row.revision, row.schema_id, row.schema_version, row.partitions, row.source, json.loads(row.document))
+    numbers = (row.revision, row.schema_id, row.schema_version, row.partitions, row.source)
+    return StoredEvent(row.event, *numbers, json.loads(row.document), row.raw_id)
 
 
 def _schema(connection: Connection, draft: Draft) -> tuple[int, int]:

@@ -24,6 +24,7 @@ events = Table(
     Column("schema_version", Integer, nullable=False),
     Column("partitions", Integer, nullable=False),
     Column("source", Integer, nullable=False),
+    Column("raw_id", String(40), nullable=False, server_default=""),  # Kafka's id of the raw topic; another one is another source
     Column("document", Text, nullable=False),
 )
 

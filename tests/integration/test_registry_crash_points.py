@@ -67,6 +67,21 @@ def test_nothing_or_all_of_it_on_postgresql(step: str, on_postgresql: RegistryPr
     dies_at(step, on_postgresql, faults, node, kafka)
 
 
+def test_a_raw_topic_made_anew_is_a_new_source_even_then(on_a_file: RegistryProcess, faults: Path, node: ControlTail, kafka: str) -> None:
+    """Its offsets begin again, so that coordinates must differ; the registry dies between making it and storing that."""
+    event, admin = new_type(), AdminClient({"bootstrap.servers": kafka})
+    assert on_a_file.ask("PUT", f"/v1/events/{event}", declaration(event)).status == 201
+    admin.delete_topics([raw_topic(event)])[raw_topic(event)].result()
+    (faults / "crash" / "registry.before_commit").touch()
+    assert on_a_file.ask("PUT", f"/v1/events/{event}", declaration(event, description="other")).status == 0
+    on_a_file.died()
+    on_a_file.start()
+    assert node.wait_for(lambda snapshot: event in snapshot.types and snapshot.types[event].source == 2, 60)
+    again = on_a_file.ask("PUT", f"/v1/events/{event}", declaration(event, description="other"))
+    assert again.status == 200
+    assert on_a_file.ask("GET", f"/v1/events/{event}").body["source"] == 2, "once, not again"
+
+
 def dies_at(step: str, registry: RegistryProcess, faults: Path, node: ControlTail, kafka: str) -> None:
     event = new_type()
     wanted = declaration(event, schema=payload(("track", "string"), ("ms_played", "long")))
