@@ -57,7 +57,7 @@ class Receiver:
         self.tail: Tail = tail if tail is not None else ControlTail(settings, "receiver", catalogue.prove)
         self.publisher: Publisher = publisher if publisher is not None else KafkaPublisher(settings, self.broken.set)
         self.lookup = Lookup(settings.registry_url, self.tail.offer)
-        self.keys = Keys(lambda: self.tail.snapshot)
+        self.keys = Keys(lambda: self.tail.snapshot, lambda: self.tail.caught_up.is_set())
         self.reading = Reading(settings.inflight_bytes)
         self.intake = Intake(settings, catalogue, self.lookup, self.publisher)
         self.replay: Replay | None = None

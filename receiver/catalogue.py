@@ -6,6 +6,7 @@ so that ten thousand declared types cost nothing until their events come.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -25,9 +26,13 @@ PROVEN_AT_ONCE: Final = 20
 
 
 class Tail(Protocol):
-    """Where snapshots come from: hourmark.control.ControlTail, or a fixed one in tests. `offer` takes what the registry told meanwhile."""
+    """Where snapshots come from: hourmark.control.ControlTail, or a fixed one in tests. `offer` takes what the registry told meanwhile.
+
+    `caught_up` is set once the catalogue of now has been read: before that a snapshot may be an old one from the disk.
+    """
 
     snapshot: Snapshot
+    caught_up: threading.Event
 
     def start(self) -> Any: ...
     def close(self) -> None: ...

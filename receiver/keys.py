@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from hourmark.errors import QuotaExceeded
+from hourmark.errors import QuotaExceeded, RegistryUnavailable
 from hourmark.schemas import Snapshot, WriteKey, token_digest
 
 from .errors import Refused
@@ -18,29 +18,33 @@ REMEMBERED: Final = 10_000
 class Keys:
     """The write keys of the snapshot of now. Remembers the headers that were good, as long as the snapshot is the same."""
 
-    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
-        self._snapshot = snapshot
+    def __init__(self, snapshot: Callable[[], Snapshot], current: Callable[[], bool]) -> None:
+        self._snapshot, self._current = snapshot, current
         self._seen: Snapshot | None = None
         self._good: dict[str | None, WriteKey] = {}
 
     def authorize(self, header: str | None) -> WriteKey:
-        """The key of `Authorization: Bearer <write key>` (scheme in any case). Raises Refused with 401."""
+        """The key of `Authorization: Bearer <write key>` (scheme in any case). Raises Refused with 401, which senders take for final;
+        RegistryUnavailable when a key that we do not know may be a new one, because the catalogue was not read since our start.
+        """
         snapshot = self._snapshot()
         if snapshot is not self._seen:
             self._seen, self._good = snapshot, {}
         key = self._good.get(header)
         if key is None:
-            key = _known(header, snapshot)
+            key = _known(header, snapshot, current=self._current())
             if len(self._good) < REMEMBERED:
                 self._good[header] = key
         return key
 
 
-def _known(header: str | None, snapshot: Snapshot) -> WriteKey:
+def _known(header: str | None, snapshot: Snapshot, *, current: bool) -> WriteKey:
     scheme, _, token = (header or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refused(401, "unauthorized", "send the header Authorization: Bearer <write key>", WWW_Authenticate="Bearer")
     key = snapshot.keys.get(token_digest(token.strip()))
+    if key is None and not current:
+        raise RegistryUnavailable("this write key is not known here yet: the catalogue has not been read since the start", retry_after=1.0)
     if key is None:
         raise Refused(401, "unauthorized", "this write key is not known", WWW_Authenticate="Bearer")
     return key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,10 +60,12 @@ class FakePublisher:
 
 
 class FixedTail:
-    """A snapshot that only `offer` changes."""
+    """A snapshot that only `offer` changes; it is the one of now unless `caught_up` is cleared."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.caught_up = threading.Event()
+        self.caught_up.set()
 
     def start(self) -> None:
         """Nothing runs."""

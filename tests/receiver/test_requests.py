@@ -92,6 +92,19 @@ async def test_write_keys(rig: Rig, header: str | None, status: int) -> None:
             assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+async def test_an_unknown_key_may_be_a_new_one_until_the_catalogue_was_read(rig: Rig) -> None:
+    """A receiver that starts from an old snapshot must not say what a sender takes for final."""
+    headers = {"Authorization": "Bearer new", "Content-Type": "application/json"}
+    rig.tail.caught_up.clear()
+    async with rig.session.post(rig.url, data=request(event()), headers=headers) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (503, "registry_unavailable")
+        assert answer.headers["Retry-After"] == "1"
+    assert (await rig.send(event())).status == 200
+    rig.tail.caught_up.set()
+    async with rig.session.post(rig.url, data=request(event()), headers=headers) as answer:
+        assert answer.status == 401
+
+
 async def test_limits_of_size_and_number(rig: Rig) -> None:
     assert (await rig.post(b" " * (20 * 1024 * 1024 + 1))).body["code"] == "body_too_large"
     too_many = await rig.send(*([event()] * 10_001))
