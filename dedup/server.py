@@ -149,6 +149,11 @@ class IndexServer:
         with translated():
             return await self._ask("INFO", "memory")
 
+    async def size(self) -> int:
+        """Keys of all primaries."""
+        with translated():
+            return sum(await self._ask("DBSIZE"))
+
     async def names(self) -> str:
         """Names the lives of all primaries: another one after a restart, a failover, or when the servers are others."""
         with translated():

@@ -21,18 +21,20 @@ Tier = Literal["critical", "standard", "debug"]
 
 
 class TierPolicy(NamedTuple):
-    """What a tier means by default. `partitions` of a new event type; `budget` = share of a receiver's in-flight bytes."""
+    """What a tier means by default. `partitions` of a new event type; `budget` = share of a receiver's in-flight bytes; `promise_s`:
+    seconds after its end in which an hour is sealed."""
 
     partitions: int
     raw_retention_h: int
     clean_retention_h: int
     budget: float
+    promise_s: int
 
 
 TIERS: Final[Mapping[str, TierPolicy]] = {
-    "critical": TierPolicy(8, 168, 336, 0.5),
-    "standard": TierPolicy(4, 72, 168, 0.35),
-    "debug": TierPolicy(2, 24, 72, 0.15),
+    "critical": TierPolicy(8, 168, 336, 0.5, 300),
+    "standard": TierPolicy(4, 72, 168, 0.35, 900),
+    "debug": TierPolicy(2, 24, 72, 0.15, 3600),
 }
 
 

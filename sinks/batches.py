@@ -85,6 +85,7 @@ class PartitionBuffer:
         self.repeats = 0
         self.misplaced = 0
         self.bytes = 0
+        self.newest_ms = 0  # append time of the newest record, 0: none was read
         self._mark = -1 if tip.mark is None else _mark(tip.mark.source, tip.mark.offset)
 
     @property
@@ -109,6 +110,7 @@ class PartitionBuffer:
         """
         self.next += len(values)
         stamps = np.frombuffer(b"".join(headers), STAMPS)
+        self.newest_ms = int(stamps["append_ms"][-1])
         self._check(stamps)
         marks = (stamps["source"].astype(np.int64) << _SOURCE_SHIFT) | stamps["offset"].astype(np.int64)
         before = np.maximum.accumulate(np.concatenate(([self._mark], marks[:-1])))

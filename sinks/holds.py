@@ -47,6 +47,10 @@ class Holds:
         moment = time.monotonic()
         return [partition for partition, hold in self._held.items() if hold.paused and hold.until <= moment]
 
+    @property
+    def partitions(self) -> list[Partition]:
+        return list(self._held)
+
     def reading(self, partition: Partition) -> None:
         """It is read again; whether the trouble is over, the next flush will tell."""
         self._held[partition] = self._held[partition]._replace(paused=False)

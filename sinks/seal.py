@@ -13,7 +13,7 @@ import structlog
 from hourmark.crashpoints import crashpoint
 from hourmark.errors import RegistryUnavailable, Unavailable
 from hourmark.hours import Hours
-from hourmark.topics import Partition
+from hourmark.topics import Partition, Tier
 
 from . import layout, telemetry
 from .books import Books
@@ -26,6 +26,7 @@ from .outbox import Outbox
 from .plan import Circumstances, make_plan
 from .publish import Publisher
 from .seals import newest_seal
+from .shown import Shown
 from .store import Store
 from .watermarks import decided
 
@@ -40,6 +41,7 @@ class Sealer:
         self._clock, self._now = clock, now
         self._chain, self._publisher = CommitChain(store), Publisher(store, shapes, catalogue)
         self._lines: dict[str, Line] = {}
+        self._shown = Shown(clock)
 
     def adopt(self, event_type: str) -> None:
         """This worker owns partition 0 now. The first step finishes what a worker before may have left undone."""
@@ -52,6 +54,7 @@ class Sealer:
 
     def drop(self, event_type: str) -> None:
         self._lines.pop(event_type, None)
+        self._shown.forget(event_type)
 
     def wake(self, event_type: str) -> None:
         line = self._lines.get(event_type)
@@ -98,16 +101,12 @@ class Sealer:
                 break
             done += 1
         line.rest(time.monotonic())
-        telemetry.OPEN_HOURS.labels(line.event_type).set(line.open_hours())
-        self._tell_blocked(line)
+        self._shown.standing(line, self._tier(line.event_type), overdue=self._overdue(line))
         return done
 
-    def _tell_blocked(self, line: Line) -> None:
-        """How many partitions keep the next hour from being sealed, once others have closed it or it is overdue; 1 when its audit does."""
-        hour = line.next_hour()
-        waiting = line.open_hours() > 0 or self._overdue(line)
-        telemetry.BLOCKED.labels(line.event_type, "not_closed").set(len(line.missing(hour)) if hour is not None and waiting else 0)
-        telemetry.BLOCKED.labels(line.event_type, "audit_held").set(int(line.held))
+    def _tier(self, event_type: str) -> Tier:
+        declared = self._catalogue.snapshot.types.get(event_type)
+        return declared.tier if declared is not None else "standard"
 
     def _overtaken(self, line: Line) -> bool:
         """Another has sealed the next hour: a worker that took over, or someone by force. What we have read may be out of date."""
@@ -198,7 +197,7 @@ class Sealer:
         )
         crashpoint("sink.announced")
         ends = self._clock.end_ms(hour) / 1000
-        telemetry.WATERMARK.labels(line.event_type).set(ends)
+        self._shown.presented(plan, hour, self._tier(line.event_type))
         if plan.forced is not None:
             why = plan.forced
             log.warning("hour sealed by force", event_type=plan.type, hour=plan.hour, missing=why.missing, reason=why.reason, by=why.by)
@@ -207,12 +206,14 @@ class Sealer:
 
     def _count(self, event_type: str, plan: Plan, delay: float) -> None:
         telemetry.SEALED.labels(event_type).inc()
+        telemetry.SEALED_ROWS.labels(event_type).inc(plan.totals.rows)
+        telemetry.SEALED_FILES.labels(event_type).inc(len(plan.outputs))
         telemetry.SEAL_DELAY.labels(event_type).observe(delay)
-        telemetry.LAST_DELAY.labels(event_type).set(delay)
         late = {part.path for part in plan.parts if part.late}
         if late:
             telemetry.LATE_PARTS.labels(event_type).inc(len(late))
         log.info("hour sealed", event_type=plan.type, hour=plan.hour, rows=plan.totals.rows, complete=plan.complete)
         if not plan.complete:
             telemetry.INCOMPLETE.labels(event_type).inc()
+            telemetry.FAULTS.labels(event_type).inc(len(plan.audit.faults))
             log.error("the audit of a sealed hour does not balance", event_type=plan.type, hour=plan.hour, faults=plan.audit.faults)

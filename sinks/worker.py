@@ -31,10 +31,12 @@ from .edge import Stop, consumer_config, follow_control
 from .flush import Flushed, Flusher, Shapes
 from .holds import Holds
 from .intake import Intake
+from .lag import Lag
 from .lake import open_store
 from .memory import give_back
 from .outbox import KafkaOutbox, Outbox
 from .probe import await_fit
+from .room import show_room
 from .seal import Sealer
 from .settings import Settings
 from .steering import Steering
@@ -92,6 +94,7 @@ class SinkWorker:
         tail: ControlTail | None = None
         try:
             await_fit(self.store, self._settings.lake_url, stop)
+            show_room(self._settings.lake_url)
             if self._catalogue is None:
                 tail = follow_control(self._settings, stop)
                 self._catalogue = tail
@@ -122,6 +125,7 @@ class SinkWorker:
         assert self.sealer is not None
         assert self._steering is not None
         self._stop = stop
+        lag = Lag(self._consumer, self.batches)
         next_round = next_news = 0.0
         while not stop.is_set():
             self._last_turn = moment = time.monotonic()
@@ -134,6 +138,7 @@ class SinkWorker:
                 self._steering.resume_held()
                 self._tidying.step(self.sealer.types)
                 telemetry.BUFFERED.set(self.batches.bytes)
+                lag.show(self._holds.partitions)
             if not self._subscribed:
                 stop.wait(POLL_S)
                 continue
@@ -157,6 +162,7 @@ class SinkWorker:
 
     def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
         assert self.sealer is not None
+        telemetry.REBALANCES.inc()
         for where in partitions:
             partition = _partition(where)
             tip = self._patiently(partition)

@@ -16,6 +16,7 @@ from dedup.index import Index
 from hourmark.errors import BrokerUnavailable, IndexLost, IndexUnavailable
 from hourmark.kafka import client_config
 
+from . import meters
 from .groups import groups_of, kept
 from .settings import Settings
 
@@ -33,12 +34,14 @@ async def open_index(settings: Settings, index: Index, say: Callable[[str], None
     while True:
         try:
             await _open(settings, index)
+            meters.INDEX_LOST.set(0)
             return
         except (IndexUnavailable, BrokerUnavailable) as exc:
             if not told:
                 log.warning("waiting for the id index", error=exc.message)
                 told = True
         except IndexLost as exc:
+            meters.INDEX_LOST.set(1)
             until = min(until, time.monotonic() + LOST_S)
             if time.monotonic() >= until:
                 raise

@@ -14,12 +14,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import structlog
 from faust.types import TP
 
+from dedup.ages import ages
 from dedup.conflicts import conflicts
 from dedup.deduplicator import Deduplicator, Outcome, PartitionState, Slice, positions
-from dedup.index import Index, Owners
+from dedup.index import Claims, Index, Owners
 from hourmark.crashpoints import crashpoint
 from hourmark.errors import IndexUnavailable
 from hourmark.event import Tally
+from hourmark.lag import LagBook
 from hourmark.schemas import EventType
 
 from . import meters
@@ -44,6 +46,7 @@ class Pipeline:
         self.types: Mapping[str, EventType] = {}
         self.away = False
         self.polls = 0
+        self.lags = LagBook()
         self.pause: Callable[[Collection[str], bool], None] = lambda _topics, _paused: None
         self._index, self._emitter = index, emitter
         self._deduplicator = Deduplicator(settings.hours, settings.hash_key)
@@ -110,6 +113,7 @@ class Pipeline:
         crashpoint("dedup.claimed")
         self._note_back()
         meters.CLAIM_S.observe(time.monotonic() - started)
+        _count_claims(slices, batch)
         await self._settle(poll, parts, owners, claimed=positions(batch))
         return True
 
@@ -129,11 +133,13 @@ class Pipeline:
         await self._emit(parts, slices, outcomes)
         crashpoint("dedup.acknowledged")
         meters.EMIT_S.observe(time.monotonic() - started)
+        for tp, part in zip(parts, slices, strict=True):
+            self.lags.read(tp, part.records[-1].timestamp)
         poll.ledger.finish(poll, {tp: outcome.state for tp, outcome in zip(parts, outcomes, strict=True)})
         self.polls += 1
         _count(slices, outcomes, unchecked)
-        for event_type, number in conflicts(slices, claimed, owners).items():
-            meters.CONFLICTS.labels(event_type).inc(number)
+        if owners:
+            _count_copies(slices, claimed, owners)
 
     def _slice(self, poll: Poll, tp: TP) -> Slice:
         found = self.types[tp.topic]
@@ -179,3 +185,18 @@ def _count(slices: Sequence[Slice], outcomes: Sequence[Outcome], unchecked: bool
             meters.ECHOES.labels(part.event_type).inc(outcome.echoes)
     for event_type, total in sums.items():
         meters.count_slice(event_type, total, unchecked)
+
+
+def _count_claims(slices: Sequence[Slice], batch: Sequence[Claims]) -> None:
+    for part, claims in zip(slices, positions(batch), strict=True):
+        meters.CLAIMS.labels(part.event_type).inc(len(claims))
+
+
+def _count_copies(slices: Sequence[Slice], claimed: Sequence[range], owners: Owners) -> None:
+    for event_type, number in conflicts(slices, claimed, owners).items():
+        meters.CONFLICTS.labels(event_type).inc(number)
+    dated, undated = ages(slices, claimed, owners, meters.DUPLICATE_AGES.bounds)
+    for event_type, sums in dated.items():
+        meters.DUPLICATE_AGES.add(event_type, sums)
+    for event_type, number in undated.items():
+        meters.UNDATED.labels(event_type).inc(number)

@@ -19,8 +19,9 @@ from dedup.backends import day_sealing
 from dedup.backends import open_index as make_index
 from dedup.index import Index
 from dedup.reassert import Failover, ReassertingIndex
+from dedup.usage import usage
 from hourmark.control import ControlTail
-from hourmark.errors import InvariantBroken, Unavailable
+from hourmark.errors import IndexUnavailable, InvariantBroken, Unavailable
 from hourmark.kafka import client_config, wait_for_topics
 from hourmark.metrics import MetricsPage
 from hourmark.runtime import EXIT_BROKEN, EXIT_UNREACHABLE, hard_exit_after, until_signal
@@ -33,6 +34,7 @@ from .beginning import open_index
 from .catalogue import Catalogue
 from .day_seal import DaySealer
 from .emit import Emitter
+from .lag import Lag
 from .pipeline import Pipeline
 from .quiet import OncePerEpisode
 from .settings import Settings
@@ -43,6 +45,7 @@ T = TypeVar("T")
 
 RECONCILE_S = 0.25
 STOP_S = 3.0
+MEASURE_S = 15.0
 
 
 class Worker:
@@ -51,9 +54,11 @@ class Worker:
     def __init__(self, settings: Settings, *, index: Index | None = None) -> None:
         self.settings = settings
         memory = index or make_index(settings)
+        self._memory = memory
         self.index = ReassertingIndex(memory, settings.reassert_seconds, _failed_over)
         self.emitter = Emitter(settings)
         self.pipeline = Pipeline(settings, self.index, self.emitter)
+        self.lag = Lag(self.pipeline.lags)
         self.barriers = BarrierWriter(settings)
         self.catalogue = Catalogue(settings)
         self.tail = ControlTail(settings, "streams", reports=False)
@@ -124,6 +129,7 @@ class Worker:
             for work in (self._start(app), self._reconcile(app), self._close_hours(app), self._watch(app), self.pipeline.retry_held())
         ]
         tasks.append(asyncio.create_task(self.index.watch()))
+        tasks.append(asyncio.create_task(self._measure_index()))
         if self.day_sealer is not None:
             tasks.append(asyncio.create_task(self.day_sealer.run()))
         crashed = asyncio.create_task(app._crashed.wait())
@@ -200,14 +206,22 @@ class Worker:
             consumer = consumer_of(app)
             lag: int | None = None
             if not app.rebalancing and consumer.ledger is not None:
+                done = consumer.ledger.done
                 with contextlib.suppress(Exception):  # no answer is what the watchdog wants to know
-                    lag = lag_of(consumer.ledger.done, await asyncio.wait_for(consumer._thread.ends(), 10.0))
+                    ends = await asyncio.wait_for(consumer._thread.ends(), 10.0)
+                    lag = lag_of(done, ends)
+                    self.lag.show(done, ends, self.pipeline.types)
                 meters.OPEN_HOURS.set(max((len(state.tallies) for state in consumer.ledger.states.values()), default=0))
                 meters.PARTITIONS.set(len(consumer.assignment()))
-            meters.LAG.set(lag or 0)
             meters.REBALANCES.inc(app.rebalancing_count - rebalances)
             rebalances = app.rebalancing_count
             watchdog.look(self.pipeline.polls, lag, self.pipeline.away)
+
+    async def _measure_index(self) -> None:
+        while True:
+            with contextlib.suppress(IndexUnavailable):  # the claims tell of it
+                meters.show_usage(await usage(self._memory))
+            await asyncio.sleep(MEASURE_S)
 
     async def _until(self, stopping: asyncio.Future[None], work: Coroutine[Any, Any, bool]) -> bool:
         """The result of `work`, or False when the stop came first."""

@@ -1,0 +1,70 @@
+"""The worker's lag by event type on its metrics page: clean records that are not read, and the age of the oldest. Asks no broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from hourmark.lag import LagBook
+from hourmark.topics import Partition, clean_topic
+
+from . import telemetry
+from .batches import HourlyBatches
+
+EVERY_S: Final = 5.0
+
+
+class Lag:
+    """`show` as often as you like. A partition on hold is read again from the chain's tip: its records count as unread until then."""
+
+    def __init__(self, consumer: Any, batches: HourlyBatches, now: Callable[[], float] = time.time) -> None:
+        self._consumer, self._batches, self._now = consumer, batches, now
+        self._book = LagBook()
+        self._next: dict[Partition, int] = {}
+        self._shown: set[str] = set()
+        self._at = 0.0
+
+    def show(self, held: Iterable[Partition]) -> None:
+        moment = time.monotonic()
+        if moment < self._at:
+            return
+        self._at = moment + EVERY_S
+        held = set(held)
+        for buffer in self._batches:
+            self._next[buffer.partition] = buffer.next if buffer.partition not in held else buffer.tip.next
+            if buffer.newest_ms:
+                self._book.read(buffer.partition, buffer.newest_ms)
+        mine = held | {buffer.partition for buffer in self._batches}
+        self._next = {partition: upto for partition, upto in self._next.items() if partition in mine}
+        self._book.keep(set(mine))
+        self._tell(held)
+
+    def _tell(self, held: set[Partition]) -> None:
+        now = self._now()
+        records: dict[str, int] = {}
+        seconds: dict[str, float] = {}
+        for partition, upto in self._next.items():
+            end = self._end(partition)
+            if end is None:
+                continue
+            name, behind = partition.event_type, max(0, end - upto, int(partition in held))
+            records[name] = records.get(name, 0) + behind
+            seconds[name] = max(seconds.get(name, 0.0), self._book.look(partition, behind, now))
+        for name, behind in records.items():
+            telemetry.LAG.labels(name).set(behind)
+            telemetry.LAG_SECONDS.labels(name).set(seconds[name])
+        for name in self._shown - records.keys():
+            telemetry.LAG.remove(name)
+            telemetry.LAG_SECONDS.remove(name)
+        self._shown = set(records)
+
+    def _end(self, partition: Partition) -> int | None:
+        """Of the log, as the last fetch told."""
+        try:
+            found = self._consumer.get_watermark_offsets(TopicPartition(clean_topic(partition.event_type), partition.number), cached=True)
+        except KafkaException:
+            return None
+        return found[1] if found is not None and found[1] >= 0 else None
