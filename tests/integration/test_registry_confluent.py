@@ -114,3 +114,23 @@ async def test_errors_in_their_words(registry: Registry) -> None:
             answer = await client.ask("DELETE", path)
             assert (answer.status, answer.body["error_code"]) == (422, 42205), path
         assert (await client.post(subject, {"schema": '"string"'})).body["error_code"] == 40403
+
+
+async def test_the_admin_token_is_the_password(kafka: str, tmp_path: Path) -> None:
+    async with Registry(settings_for(kafka, tmp_path, admin_token="s3cret")) as registry, Client(registry.url) as client:
+        await registry.ready()
+        event = new_type()
+        await client.put(f"/v1/events/{event}", declaration(event), Authorization="Bearer s3cret")
+
+        def register(**more: str) -> Any:
+            confluent = schema_registry.SchemaRegistryClient({"url": registry.url, **more})
+            return confluent.register_schema(f"raw.{event}-value", confluent.get_latest_version(f"raw.{event}-value").schema)
+
+        with pytest.raises(schema_registry.SchemaRegistryError) as caught:
+            await asyncio.to_thread(register)
+        assert (caught.value.http_status_code, caught.value.error_code) == (401, 40101)
+        assert await asyncio.to_thread(register, **{"basic.auth.user.info": "ada:s3cret"}) > 0
+        refused = await client.ask("DELETE", f"/subjects/raw.{event}-value", Authorization="Bearer s3cret")
+        assert refused.body["error_code"] == 42205
+        found = await client.get(f"/v1/audit?subject=subject/raw.{event}-value", Authorization="Bearer s3cret")
+        assert [row["action"] for row in found.body["audit"]] == ["schema_delete"]
