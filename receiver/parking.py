@@ -5,8 +5,11 @@ Every call blocks: they are made one at a time, on a thread of their own. Raises
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Protocol
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -30,6 +33,32 @@ _AT_ONCE: Final = 16  # records in memory with their values: each may have a meg
 _SILENCE_S: Final = 0.2
 _TIMEOUT_S: Final = 10.0
 _QUEUE_KB: Final = 4096
+
+
+T = TypeVar("T")
+
+
+class OneThread:
+    """Runs what blocks, one call at a time."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "parked")
+
+    async def call(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    async def timed(self, call: Callable[[], T]) -> tuple[float, T]:
+        """With the seconds of CPU that the thread took."""
+
+        def run() -> tuple[float, T]:
+            began = time.thread_time()
+            found = call()
+            return time.thread_time() - began, found
+
+        return await self.call(run)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False)
 
 
 class Seen(NamedTuple):

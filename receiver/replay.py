@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 import structlog
@@ -28,7 +27,7 @@ from .budget import Budget
 from .catalogue import Catalogue, Plan
 from .measures import PARKED_WAITING, REPLAY_REJECTED, REPLAYED, TOTALS
 from .notice import Notice
-from .parking import ParkedLog, Seen
+from .parking import OneThread, ParkedLog, Seen
 from .publisher import Delivery, Publisher
 from .settings import Settings
 from .settle import Chunk, Parked, Settled
@@ -44,8 +43,6 @@ RESTART_S: Final = 30.0
 TOPICS_S: Final = 5.0
 _LEISURE: Final = 4  # rest so many times as long as a look at other types' events took: live traffic needs the interpreter
 
-T = TypeVar("T")
-
 
 @dataclass(slots=True)
 class Pass:
@@ -58,29 +55,6 @@ class Pass:
     tally: Counter[str] = field(default_factory=Counter)
 
 
-class _Thread:
-    """Runs what blocks, one call at a time."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "parked")
-
-    async def call(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
-
-    async def timed(self, call: Callable[[], T]) -> tuple[float, T]:
-        """With the seconds of CPU that the thread took."""
-
-        def run() -> tuple[float, T]:
-            began = time.thread_time()
-            found = call()
-            return time.thread_time() - began, found
-
-        return await self.call(run)
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False)
-
-
 class Replay:
     """One task of the receiver's event loop, and one thread for what blocks. While nothing waits it looks twice a second, no more."""
 
@@ -89,7 +63,7 @@ class Replay:
         self._hours: Hours = settings.hours
         self._share = Share(settings.replay_events_s, budget, publisher)
         self._notice = Notice(settings.parked_notice_h)
-        self._thread = _Thread()
+        self._thread = OneThread()
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._open = self._troubled = False
@@ -102,6 +76,10 @@ class Replay:
 
     def start(self) -> None:
         self._task = asyncio.ensure_future(self._run())
+
+    def waiting(self) -> int:
+        """Events that wait in the partitions that are ours."""
+        return sum(waiting.total for waiting in self._waiting.values())
 
     async def close(self, timeout: float) -> None:
         """Ends after the events that are on their way, at most `timeout` seconds from now."""
@@ -159,7 +137,7 @@ class Replay:
                 await self._step(one)
         if busy and not self._passes:
             await self._thread.call(self._log.rest)
-        PARKED_WAITING.set(sum(waiting.total for waiting in self._waiting.values()))
+        PARKED_WAITING.set(self.waiting())
         if self._notice.due():
             await self._thread.call(self._commit)
             await self._thread.call(lambda: self._notice.look(self._log, self._waiting))
