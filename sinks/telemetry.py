@@ -26,6 +26,8 @@ SEALED_FILES = Counter("hourmark_sink_sealed_files_total", "Parquet files of pre
 INCOMPLETE = Counter("hourmark_sink_incomplete_hours_total", "Hours presented with complete=false", _TYPE)
 FAULTS = Counter("hourmark_sink_audit_faults_total", "Rules of the audit that did not hold in presented hours (audit.faults)", _TYPE)
 HOLDS = Counter("hourmark_sink_holds_total", "Times a partition had to wait for the world, by what it waits for", ["code"])
+BUSY = Counter("hourmark_sink_busy_seconds_total", "Seconds in which the worker did not wait for records; its rate is the utilisation")
+PARTITIONS = Gauge("hourmark_sink_partitions", "Clean partitions that this worker owns")
 REBALANCES = Counter("hourmark_sink_rebalances_total", "Times that Kafka dealt partitions to this worker")
 LAG = Gauge("hourmark_sink_lag_records", "Clean records not yet read, in the partitions that this worker owns", _TYPE)
 LAG_SECONDS = Gauge(

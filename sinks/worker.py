@@ -138,14 +138,19 @@ class SinkWorker:
                 self._steering.resume_held()
                 self._tidying.step(self.sealer.types)
                 telemetry.BUFFERED.set(self.batches.bytes)
+                telemetry.PARTITIONS.set(len({buffer.partition for buffer in self.batches} | set(self._holds.partitions)))
                 lag.show(self._holds.partitions)
             if not self._subscribed:
                 stop.wait(POLL_S)
                 continue
-            self._steering.follow_gaps(self._intake.take(self._consumer.consume(POLL_RECORDS, POLL_S)))
+            asked = time.monotonic()
+            records = self._consumer.consume(POLL_RECORDS, POLL_S)
+            waited = time.monotonic() - asked
+            self._steering.follow_gaps(self._intake.take(records))
             for buffer in self.batches.due():
                 self._flush(buffer)
             self.sealer.step(time.monotonic() + SEAL_SLICE_S)
+            telemetry.BUSY.inc(max(0.0, time.monotonic() - moment - waited))
 
     def _reconcile(self) -> None:
         """Subscribe to the clean topic of every type that the catalogue knows: they exist before their types are announced."""

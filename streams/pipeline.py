@@ -98,7 +98,7 @@ class Pipeline:
 
     async def _claim_and_settle(self, poll: Poll, parts: list[TP]) -> bool:
         """False: the index does not answer."""
-        started = time.monotonic()
+        began = started = time.monotonic()
         slices = [self._slice(poll, tp) for tp in parts]
         states = poll.ledger.states
         batch = [self._deduplicator.claims(part, states.get(tp)) for tp, part in zip(parts, slices, strict=True)]
@@ -115,6 +115,7 @@ class Pipeline:
         meters.CLAIM_S.observe(time.monotonic() - started)
         _count_claims(slices, batch)
         await self._settle(poll, parts, owners, claimed=positions(batch))
+        meters.BUSY.inc(time.monotonic() - began)
         return True
 
     async def _settle(
