@@ -28,6 +28,7 @@ from .body import read_body
 from .budget import Reading
 from .canary import Canary
 from .catalogue import Catalogue, Tail
+from .cors import Origins
 from .errors import Refused
 from .intake import Intake
 from .keys import Keys
@@ -57,6 +58,7 @@ class Receiver:
         self.tail: Tail = tail if tail is not None else ControlTail(settings, "receiver", catalogue.prove)
         self.publisher: Publisher = publisher if publisher is not None else KafkaPublisher(settings, self.broken.set)
         self.lookup = Lookup(settings.registry_url, self.tail.offer)
+        self._origins = Origins(settings.web_origins)
         self.keys = Keys(lambda: self.tail.snapshot, lambda: self.tail.caught_up.is_set())
         self.reading = Reading(settings.inflight_bytes)
         self.intake = Intake(settings, catalogue, self.lookup, self.publisher)
@@ -121,6 +123,11 @@ class Receiver:
         return reason
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        answer = await self._answer(request)
+        answer.headers.update(self._origins.headers(request.headers))
+        return answer
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             if request.raw_path == EVENTS_PATH or request.path == EVENTS_PATH:
                 return await self._events(request)
@@ -136,6 +143,8 @@ class Receiver:
             return self._refuse(500, exc, {})
 
     async def _events(self, request: web.BaseRequest) -> web.Response:
+        if request.method == "OPTIONS" and (permitted := self._origins.preflight(request.headers)) is not None:
+            return web.json_response({}, headers=permitted)
         if request.method != "POST":
             raise Refused(405, "method_not_allowed", f"{EVENTS_PATH} takes POST", Allow="POST")
         key = self.keys.authorize(request.headers.get("Authorization"))

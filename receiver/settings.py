@@ -37,6 +37,7 @@ class Settings(CanarySettings):
         2000.0, ge=0, description="Parked events replayed per second, once their type is declared; 0: this process replays none"
     )
     parked_notice_h: float = Field(48.0, ge=0, description="Warn so many hours before parked events are deleted unreplayed")
+    web_origins: str = Field("", description="Origins of web pages that may send, like https://shop.example, comma separated; *: all")
     stop_s: float = Field(12.0, gt=0, le=14, description="Longest wait at a stop for requests that were accepted, seconds")
 
     @field_validator("listen")

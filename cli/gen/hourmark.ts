@@ -43,6 +43,8 @@ export interface SenderOptions {
   /** Longest pause between two attempts, in ms. Default 30,000. */
   readonly maxBackoffMs?: number;
   readonly fetch?: typeof fetch;
+  /** Told once about each deprecated event type that is sent. Default: `console.warn`. */
+  readonly warn?: (message: string) => void;
 }
 
 /** The event cannot be sent as it is. `path`: JSON pointer to the value. */
@@ -96,8 +98,10 @@ const RETRY_AFTER_MAX_S = 300;
 /** One per program. `send` returns at once; delivery happens behind it, one request at a time. */
 export class Sender {
   readonly install: string;
-  private readonly options: Required<Omit<SenderOptions, "install" | "fetch">>;
+  private readonly options: Required<Omit<SenderOptions, "install" | "fetch" | "warn">>;
   private readonly post: typeof fetch;
+  private readonly warn: (message: string) => void;
+  private readonly warned = new Set<string>();
   private readonly sequences = new Map<string, number>();
   private queue: Held[] = [];
   private bytes = 0;
@@ -114,6 +118,7 @@ export class Sender {
     this.options = { ...defaults, ...options };
     this.install = options.install ?? uuid7();
     this.post = options.fetch ?? ((input, init) => fetch(input, init));
+    this.warn = options.warn ?? ((message) => console.warn(message));
   }
 
   /**
@@ -221,6 +226,7 @@ export class Sender {
       text = await response.text();
       status = response.status;
       retryAfter = seconds(response.headers.get("Retry-After"));
+      this.deprecated(response.headers.get("Hourmark-Deprecated"));
     } catch {
       // No answer: nothing is known about any event, so all go again with their ids.
     } finally {
@@ -241,6 +247,15 @@ export class Sender {
       for (const held of batch) this.reject(held, answer, "rejected");
     } else {
       for (const held of batch) this.again(held, retryAfter, jitter);
+    }
+  }
+
+  private deprecated(header: string | null): void {
+    for (const notice of (header ?? "").split(",").map((text) => text.trim())) {
+      if (notice && !this.warned.has(notice)) {
+        this.warned.add(notice);
+        this.warn(`hourmark: this event type is deprecated: ${notice}`);
+      }
     }
   }
 

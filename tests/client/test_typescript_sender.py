@@ -156,6 +156,14 @@ def test_a_wrong_key_is_final(drive: Any, receiver: Receiver) -> None:
     assert len(receiver.requests) == 1
 
 
+def test_deprecated_types_are_said_once(drive: Any, receiver: Receiver) -> None:
+    told = {"Hourmark-Deprecated": "a.b;until=2027-03-01;replaced_by=a.c"}
+    receiver.script = lambda _n, body: (200, stored(body)[1], told)
+    report = drive(receiver.url, events(3), batchEvents=1)
+    assert len(receiver.requests) == 3
+    assert report["warned"] == ["hourmark: this event type is deprecated: a.b;until=2027-03-01;replaced_by=a.c"]
+
+
 def test_what_cannot_be_sent_is_thrown_and_nothing_accepted(drive: Any, receiver: Receiver) -> None:
     wrong = [{"type": "nope", "payload": {}}, {"type": "a.b", "payload": {"t": "\ud800"}}, {"type": "a.b", "payload": {}, "id": "7"}]
     report = drive(receiver.url, [*wrong, {"type": "a.b", "payload": {"t": "x" * 2**20}}, *events(1)])

@@ -10,7 +10,8 @@ interface Job {
 let text = "";
 for await (const piece of process.stdin) text += String(piece);
 const job = JSON.parse(text) as Job;
-const sender = new Sender(job.options);
+const warned: string[] = [];
+const sender = new Sender({ ...job.options, warn: (message) => warned.push(message) });
 const verdicts: Promise<Verdict>[] = [];
 const thrown: string[] = [];
 for (const event of job.events) {
@@ -23,4 +24,4 @@ for (const event of job.events) {
   }
 }
 const left = await sender.close(job.closeMs);
-process.stdout.write(JSON.stringify({ verdicts: await Promise.all(verdicts), thrown, left }));
+process.stdout.write(JSON.stringify({ verdicts: await Promise.all(verdicts), thrown, left, warned }));
