@@ -23,8 +23,7 @@ def face(url: str) -> Iterator[Face]:
     """A client. What a scene set for all is taken back."""
     face = Face(url)
     yield face
-    for path in ("/mode?force=true", "/config"):
-        face.ask("DELETE", path)
+    face.reset()
     face.close()
 
 

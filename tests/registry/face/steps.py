@@ -48,10 +48,12 @@ class Face:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._connection = HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=60)
+        self._set_for_all = False
 
     def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
         """`body`: bytes as they are, anything else as JSON."""
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        self._set_for_all |= method == "PUT" and path.partition("?")[0] in ("/config", "/mode", "/config/:.:", "/mode/:.:")
         self._connection.request(method, path, raw, {"Content-Type": KIND, **(headers or {})})
         response = self._connection.getresponse()
         text = response.read().decode()
@@ -72,6 +74,12 @@ class Face:
             _compare(_expected(call, names), answer, told)
             for part, name in call.keep.items():
                 names[name] = answer.body[part]
+
+    def reset(self) -> None:
+        """What was set for all is taken back."""
+        if self._set_for_all:
+            for path in ("/mode?force=true", "/config"):
+                self.ask("DELETE", path)
 
     def close(self) -> None:
         self._connection.close()
