@@ -25,9 +25,13 @@ def together(url: str, asks: list[Callable[[Face], Answer]]) -> list[Answer]:
         return list(pool.map(one, asks))
 
 
+def posting(subject: str, schema: str) -> Callable[[Face], Answer]:
+    return lambda one: one.ask("POST", f"/subjects/{subject}/versions", sent(schema))
+
+
 def test_one_schema_by_all(url: str, face: Face) -> None:
     subject, schema = f"s-{token_hex(6)}", record("Together", a="int")
-    answers = together(url, [lambda one: one.ask("POST", f"/subjects/{subject}/versions", sent(schema)) for _ in range(WRITERS * 2)])
+    answers = together(url, [posting(subject, schema) for _ in range(WRITERS * 2)])
     assert {answer.status for answer in answers} == {200}
     assert len({answer.body["id"] for answer in answers}) == 1
     assert face.ask("GET", f"/subjects/{subject}/versions").body == [1]
@@ -35,7 +39,7 @@ def test_one_schema_by_all(url: str, face: Face) -> None:
 
 def test_one_schema_under_many_subjects(url: str) -> None:
     mark, schema = token_hex(6), record("Everywhere", a="int")
-    asks = [lambda one, n=n: one.ask("POST", f"/subjects/{mark}-{n}/versions", sent(schema)) for n in range(WRITERS * 2)]
+    asks = [posting(f"{mark}-{n}", schema) for n in range(WRITERS * 2)]
     answers = together(url, asks)
     assert len({answer.body["id"] for answer in answers}) == 1
 
@@ -43,7 +47,7 @@ def test_one_schema_under_many_subjects(url: str) -> None:
 def test_many_schemas_in_one_subject(url: str, face: Face) -> None:
     subject, count = f"s-{token_hex(6)}", WRITERS * 3
     face.ask("PUT", f"/config/{subject}", {"compatibility": "NONE"})
-    asks = [lambda one, n=n: one.ask("POST", f"/subjects/{subject}/versions", sent(record(f"R{n}", a="int"))) for n in range(count)]
+    asks = [posting(subject, record(f"R{n}", a="int")) for n in range(count)]
     answers = together(url, asks)
     assert {answer.status for answer in answers} == {200}, [answer.text for answer in answers]
     assert len({answer.body["id"] for answer in answers}) == count
@@ -53,7 +57,7 @@ def test_many_schemas_in_one_subject(url: str, face: Face) -> None:
 def test_incompatible_schemas_at_once(url: str, face: Face) -> None:
     subject = f"s-{token_hex(6)}"
     kinds = ["int", "string", "boolean", "bytes"] * 2
-    asks = [lambda one, kind=kind: one.ask("POST", f"/subjects/{subject}/versions", sent(record("One", a=kind))) for kind in kinds]
+    asks = [posting(subject, record("One", a=kind)) for kind in kinds]
     statuses = [answer.status for answer in together(url, asks)]
     assert set(statuses) <= {200, 409}
     versions = face.ask("GET", f"/subjects/{subject}/versions").body
