@@ -20,7 +20,8 @@ from .outbox import Publisher
 from .privacy import private_fields
 from .propagation import Settled, followed
 from .refusal import Problem, Refused, refuse
-from .store import Store, StoredEvent, StoredSchema
+from .rows import StoredEvent, StoredSchema
+from .store import Store
 from .web import answer, byline, document_of, expected, number, seconds, tagged, text
 
 WAIT_MOST_S = 60.0

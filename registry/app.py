@@ -33,8 +33,9 @@ from .outbox import Publisher
 from .provision import Provisioner
 from .recovery import recover, settle
 from .refused_writes import audited
+from .rows import StoredEvent
 from .settings import Settings
-from .store import Store, StoredEvent
+from .store import Store
 from .web import answer, answered, guarded, measured, refusal
 
 log = structlog.get_logger()
@@ -138,7 +139,7 @@ class Registry:
         """Everything Kafka must have before the first change: waits for it, with one line per reason. Returns the topics that stood."""
         while True:
             try:
-                standing = await asyncio.to_thread(recover, self.settings, self._store, self._provisioner)
+                standing, self._catalog.sources = await asyncio.to_thread(recover, self.settings, self._store, self._provisioner)
                 break
             except Unavailable as exc:
                 if self._reason != exc.code:

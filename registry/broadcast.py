@@ -14,8 +14,8 @@ from hourmark.errors import BrokerUnavailable
 from hourmark.kafka import producer_config
 from hourmark.topics import CONTROL
 
+from .rows import OutboxRow
 from .settings import Settings
-from .store import OutboxRow
 
 DELIVERY_S: Final = 10.0
 TRANSACTION_S: Final = 15.0  # after that the broker itself ends what a dead registry left open, and readers go on

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -27,7 +28,8 @@ from .outbox import Publisher
 from .privacy import private_fields
 from .provision import Provisioned, Provisioner, Wanted
 from .refusal import Refused, name_taken, refuse
-from .store import Draft, Stale, Store, StoredEvent
+from .rows import Draft, Stale, StoredEvent
+from .store import Store
 
 PUBLISH_S = 12.0
 MAX_SOURCE = 255
@@ -54,13 +56,14 @@ class Declared(NamedTuple):
 class Catalog:
     """All changes of the catalogue go through here. One declaration of a type at a time; different types side by side.
 
-    `careful`: what exists is only changed by writers who name its revision.
+    `careful`: what exists is only changed by writers who name its revision. `sources`: of event types that nodes know and we do not.
     """
 
     def __init__(self, store: Store, history: History, provisioner: Provisioner, publisher: Publisher, *, careful: bool = False) -> None:
         self._store, self._history, self._provisioner, self._publisher = store, history, provisioner, publisher
         self._gathering = Gathering(provisioner)
         self._careful = careful
+        self.sources: Mapping[str, int] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def declare(self, document: object, expected: Expected, byline: Byline) -> Declared:
@@ -97,7 +100,8 @@ class Catalog:
         stands = await self._gathering.topics(wanted)
         topics = _stage("topics", started)
         started = time.monotonic()
-        stored = await asyncio.to_thread(self._store.commit, draft(declaration, current, stands, byline))
+        made = draft(declaration, current, stands, byline, before=self.sources.get(wanted.event, 0))
+        stored = await asyncio.to_thread(self._store.commit, made)
         kept = _stage("stored", started)
         await self._publisher.committed(stored.revision)
         started = time.monotonic()
@@ -177,11 +181,16 @@ def wanted_topics(declaration: Declaration, current: StoredEvent | None) -> Want
     return Wanted(declaration.event, max(partitions, current.partitions if current else 0), *declaration.retention_ms())
 
 
-def draft(declaration: Declaration, current: StoredEvent | None, stands: Provisioned, byline: Byline, action: str = "declare") -> Draft:
-    """What is stored: a raw topic that was made anew for a known event type is a new source."""
+def draft(
+    declaration: Declaration, current: StoredEvent | None, stands: Provisioned, byline: Byline, action: str = "declare", before: int = 0
+) -> Draft:
+    """What is stored: a raw topic that was made anew for a known event type is a new source.
+
+    `before`: the source that nodes know of an event type which this store does not.
+    """
     document = declaration.document()
-    source = current.source if current else 1
-    if current is not None and another_raw(current, stands):
+    source = current.source if current else before or 1
+    if another_raw(current, stands) if current else before and stands.raw_created:
         source = source % MAX_SOURCE + 1
     wire = wire_schema(declaration.event, declaration.schema_)
     entry = EventType(

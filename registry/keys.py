@@ -13,7 +13,8 @@ from .history import ITSELF, Byline, Record
 from .outbox import Publisher
 from .provision import Provisioner
 from .refusal import refuse
-from .store import Stale, Store, StoredKey
+from .rows import Stale, StoredKey
+from .store import Store
 
 
 class WriteKeys:

@@ -11,7 +11,8 @@ from aiohttp import web
 
 from .keys import WriteKeys
 from .refusal import refuse
-from .store import Store, StoredKey
+from .rows import StoredKey
+from .store import Store
 from .web import answer, byline, document_of, expected, shaped, tagged
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")

@@ -23,8 +23,9 @@ from .declaration import Declaration
 from .gathering import MOST
 from .history import ITSELF, Byline
 from .provision import Provisioned, Provisioner, Wanted
+from .rows import Stale, StoredEvent
 from .settings import Settings
-from .store import Stale, Store, StoredEvent
+from .store import Store
 
 log = structlog.get_logger()
 
@@ -33,19 +34,26 @@ MENDED = Byline(ITSELF, "its topics were missing and stand again")
 
 
 class Broadcast(NamedTuple):
-    """What the control topic holds: how many records, the highest numbers, and the event types."""
+    """What the control topic holds: how many records, the highest numbers, and the event types with their sources."""
 
     records: int
     revision: int
     schema_id: int
-    events: frozenset[str]
+    sources: dict[str, int]
+
+
+class Recovered(NamedTuple):
+    """Event types whose topics stood, still to be looked at; and sources of those that nodes know and the store does not."""
+
+    standing: list[StoredEvent]
+    sources: dict[str, int]
 
 
 def read_control(settings: Settings) -> Broadcast:
     """Read the control topic to its end. Raises BrokerUnavailable."""
     consumer = Consumer(tail_config(settings, enable_partition_eof=True))
     records, revision, schema_id = 0, 0, 0
-    events: set[str] = set()
+    sources: dict[str, int] = {}
     deadline = time.monotonic() + READ_S
     try:
         consumer.assign([TopicPartition(CONTROL, 0, OFFSET_BEGINNING)])
@@ -53,7 +61,7 @@ def read_control(settings: Settings) -> Broadcast:
             for message in consumer.consume(1000, 0.05):
                 error, value = message.error(), message.value()
                 if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                    return Broadcast(records, revision, schema_id, frozenset(events))
+                    return Broadcast(records, revision, schema_id, sources)
                 if error is not None:
                     raise translate(error, f"reading {CONTROL}")
                 records += 1
@@ -68,16 +76,16 @@ def read_control(settings: Settings) -> Broadcast:
                 if isinstance(entry, WireSchema):
                     schema_id = max(schema_id, entry.schema_id)
                 elif isinstance(entry, EventType):
-                    events.add(entry.event)
+                    sources[entry.event] = entry.source
     finally:
         consumer.close()
     raise BrokerUnavailable(f"reading {CONTROL}: no end within {READ_S:.0f} s")
 
 
-def recover(settings: Settings, store: Store, provisioner: Provisioner) -> list[StoredEvent]:
+def recover(settings: Settings, store: Store, provisioner: Provisioner) -> Recovered:
     """Platform topics, then the topics of every event type, then the broadcast. Safe to do twice, and by several registries at a time.
 
-    Returns the event types whose topics stood; their configuration is still to be looked at. Raises BrokerUnavailable.
+    Raises BrokerUnavailable.
     """
     created = provisioner.platform()
     if created:
@@ -85,7 +93,8 @@ def recover(settings: Settings, store: Store, provisioner: Provisioner) -> list[
     broadcast = read_control(settings)
     store.skip_to(broadcast.revision, broadcast.schema_id)
     sound = _topics(store, provisioner)
-    unknown = broadcast.events.difference(store.event_names())
+    known = set(store.event_names())
+    unknown = {event: source for event, source in broadcast.sources.items() if event not in known}
     if unknown:
         told = "the control topic names event types that this store does not know; declare them again"
         log.warning(told, count=len(unknown), some=sorted(unknown)[:3])
@@ -93,7 +102,7 @@ def recover(settings: Settings, store: Store, provisioner: Provisioner) -> list[
         count = store.publish_again()
         if count:
             log.warning("hourmark.control is empty: publishing the whole catalogue again", entries=count)
-    return sound
+    return Recovered(sound, unknown)
 
 
 def settle(store: Store, provisioner: Provisioner, standing: Sequence[StoredEvent]) -> None:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import msgspec
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from hourmark.crashpoints import crashpoint
-from hourmark.schemas import Entry, EventType, WireSchema, WriteKey, avro_text, encode_entry, entry_key
+from hourmark.schemas import Entry, WireSchema, WriteKey, avro_text, encode_entry, entry_key
 
 from .database import Database
 from .history import Record, record, revise
+from .rows import Draft, OutboxRow, Stale, StoredEvent, StoredKey, StoredSchema
 from .tables import events, keys, outbox, schemas
 from .tables import store as itself
 
@@ -35,63 +36,6 @@ SUMMARY = (
     events.c.partitions,
 )
 _NAMES = tuple(column.name for column in SUMMARY)
-
-
-class Stale(Exception):
-    """Another writer was faster; look again. Never leaves the catalogue."""
-
-
-class StoredEvent(NamedTuple):
-    """The current state of one event type. `document`: the declaration; `raw_id`: Kafka's id of its raw topic, empty while unknown."""
-
-    event: str
-    revision: int
-    schema_id: int
-    schema_version: int
-    partitions: int
-    source: int
-    document: dict[str, Any]
-    raw_id: str = ""
-
-
-class StoredSchema(NamedTuple):
-    """One version of a wire schema. `payload`: the payload schema it was compiled from; both as JSON text."""
-
-    id: int
-    event: str
-    version: int
-    fingerprint: str
-    avro: str
-    payload: str
-
-
-class StoredKey(NamedTuple):
-    """A write key without its secret."""
-
-    name: str
-    types: list[str]
-    revision: int
-    token_sha256: str
-
-
-class OutboxRow(NamedTuple):
-    """A record for `hourmark.control`; `value` None: the entry is gone."""
-
-    revision: int
-    key: str
-    value: bytes | None
-
-
-class Draft(NamedTuple):
-    """An event type about to be stored. `base`: the revision it was made from, None for a new one. `record`: for the audit log."""
-
-    base: int | None
-    entry: EventType
-    document: Mapping[str, Any]
-    wire: Mapping[str, Any]
-    fingerprint: str
-    record: Record
-    raw_id: str = ""
 
 
 class Store:

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 from hourmark.schemas import token_digest
 
-from ..store import Store, StoredKey
+from ..rows import StoredKey
+from ..store import Store
 from . import catalogue_subjects as declared
 from .errors import FaceError
 from .names import Subject

@@ -15,7 +15,8 @@ from ..compile import NAMESPACE, canonical, wire_schema
 from ..expected import Expected
 from ..history import Byline
 from ..refusal import Problem, Refused
-from ..store import Store, StoredEvent
+from ..rows import StoredEvent
+from ..store import Store
 from ..strict import Parsed, full
 from . import access, catalogue_subjects, errors, register, settings, subjects
 from .register import Asked

@@ -28,7 +28,8 @@ from registry.declaration import read
 from registry.history import Byline
 from registry.outbox import Publisher
 from registry.provision import Provisioned
-from registry.store import OutboxRow, Store
+from registry.rows import OutboxRow
+from registry.store import Store
 from tests.registry.documents import declaration
 from tests.registry.process import RegistryProcess
 from tests.registry.service import new_type, records, settings_for

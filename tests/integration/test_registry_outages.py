@@ -142,6 +142,23 @@ async def test_a_lost_store_never_gives_out_numbers_again(server: KafkaServer, t
     assert new.body["revision"] > old.body["revision"]
 
 
+async def test_a_lost_store_keeps_the_sources_that_nodes_know(server: KafkaServer, tmp_path: Path) -> None:
+    """Its topics stand: their offsets go on, and so must their coordinates; one whose raw topic is gone too begins anew."""
+    kept, lost = new_type(), new_type()
+    admin = AdminClient({"bootstrap.servers": server.bootstrap})
+    async with running(settings_for(server.bootstrap, tmp_path / "old")) as client:
+        for event in (kept, lost):
+            await client.put(f"/v1/events/{event}", declaration(event))
+            admin.delete_topics([raw_topic(event)])[raw_topic(event)].result()
+            await client.put(f"/v1/events/{event}", declaration(event, description="again"))
+            assert (await client.get(f"/v1/events/{event}")).body["source"] == 2
+    admin.delete_topics([raw_topic(lost)])[raw_topic(lost)].result()
+    async with running(settings_for(server.bootstrap, tmp_path / "new")) as client:
+        for event, source in ((kept, 2), (lost, 3)):
+            assert (await client.put(f"/v1/events/{event}", declaration(event))).status == 201
+            assert (await client.get(f"/v1/events/{event}")).body["source"] == source
+
+
 async def test_listing_many_types(server: KafkaServer, tmp_path: Path) -> None:
     settings = settings_for("127.0.0.1:1", tmp_path)
     await asyncio.to_thread(fill, settings.database, 1000)

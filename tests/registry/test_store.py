@@ -20,7 +20,8 @@ from registry.database import Database
 from registry.declaration import read
 from registry.history import Byline, Record
 from registry.provision import Provisioned
-from registry.store import Draft, Stale, Store
+from registry.rows import Draft, Stale
+from registry.store import Store
 from registry.tables import metadata, outbox, schemas
 from tests.registry.documents import declaration, payload
 
