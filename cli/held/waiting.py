@@ -116,7 +116,10 @@ def survey(at: Addresses, only: str | None = None) -> Survey:
 
 
 def replays(log: Log) -> dict[tuple[str, int], Replayed]:
-    """How far each replay is, by (event type, parked partition). Raises BrokerUnavailable."""
+    """How far each replay is, by (event type, parked partition). What lies beyond a partition's end was said of a topic that is no more.
+
+    Raises BrokerUnavailable.
+    """
     found: dict[tuple[str, int], Replayed] = {}
 
     def see(message: Message) -> None:
@@ -129,7 +132,8 @@ def replays(log: Log) -> dict[tuple[str, int], Replayed]:
     places = log.places([REPLAYS])
     begins, ends = log.begins(places), log.ends(places)
     log.scan({place: Span(begins[place], ends[place]) for place in places}, time.monotonic() + LOOK_S, see)
-    return found
+    parked = {partition: end for (_, partition), end in log.ends(log.places([PARKED])).items()}
+    return {key: one for key, one in found.items() if one.next <= parked.get(one.partition, 0)}
 
 
 def most_waiting(at: Addresses) -> int:

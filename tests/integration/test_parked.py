@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
+import msgspec
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from hourmark.crashpoints import CRASH_AT
 from hourmark.kafka import TopicSpec, ensure_topics
+from hourmark.parked import Replayed, parked_partition
 from hourmark.rejects import Reject, read_reject
 from hourmark.schemas import encode_entry, entry_key
 from hourmark.topics import (
@@ -26,6 +28,7 @@ from hourmark.topics import (
     PARKED,
     PLATFORM_PARTITIONS,
     REJECTED,
+    REPLAYS,
     event_topic_config,
     platform_topic_config,
     raw_topic,
@@ -54,6 +57,12 @@ class Late(NamedTuple):
             producer.produce(CONTROL, encode_entry(entry), entry_key(entry))
         assert producer.flush(30) == 0
 
+    def claim_settled(self, upto: int) -> None:
+        one = Replayed(type=self.name, partition=parked_partition(self.name), next=upto)
+        producer = Producer({"bootstrap.servers": self.kafka})
+        producer.produce(REPLAYS, msgspec.json.encode(one), one.key)
+        assert producer.flush(30) == 0
+
     async def send(self, url: str, events: list[dict[str, Any]], **envelope: Any) -> Counter[str]:
         headers = {"Authorization": f"Bearer {self.known.token}", "Content-Type": "application/json"}
         body = request(*events, **envelope)
@@ -80,6 +89,7 @@ def late(kafka_server: KafkaServer) -> Late:
 
 
 async def test_two_receivers_replay_what_several_sdks_sent(late: Late, tmp_path: Path) -> None:
+    late.claim_settled(upto=1 << 40)  # said of a topic `parked` that is no more
     events = [event(type=late.name) for _ in range(300)]
     misfits = [event(type=late.name, payload={"track": 5}) for _ in range(3)]
     async with Receiver(settings_for(late.kafka, tmp_path)) as one, Receiver(settings_for(late.kafka, tmp_path)) as two:
