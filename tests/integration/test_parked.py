@@ -94,6 +94,7 @@ async def test_two_receivers_replay_what_several_sdks_sent(late: Late, tmp_path:
     misfits = [event(type=late.name, payload={"track": 5}) for _ in range(3)]
     async with Receiver(settings_for(late.kafka, tmp_path)) as one, Receiver(settings_for(late.kafka, tmp_path)) as two:
         await until(lambda: all(r.not_ready() is None and late.known.event in r.tail.snapshot.types for r in (one, two)), "ready")
+        await until(lambda: [owned(r) for r in (one, two)] == [2, 2], "each to own its half")
         for number in range(3):
             batch = [*events[number * 100 : number * 100 + 100], misfits[number], events[0]]  # and a copy of the very first
             answers = await late.send((one.url, two.url)[number % 2], batch, sdk={"name": f"sdk{number}", "version": "1"})
@@ -113,6 +114,11 @@ async def test_two_receivers_replay_what_several_sdks_sent(late: Late, tmp_path:
     assert sorted((r.event_id, r.sdk) for r in rejects) == sorted((one["id"], f"sdk{n}") for n, one in enumerate(misfits))
     assert {(r.code, r.path, r.topic) for r in rejects} == {("schema_mismatch", "/payload/track", PARKED)}
     assert all(((r.partition, r.offset), uuid.UUID(r.event_id).bytes) in parked for r in rejects)
+
+
+def owned(running: Receiver) -> int:
+    assert running.replay is not None
+    return len(running.replay._epochs)
 
 
 async def until_stored(late: Late, url: str, one: dict[str, Any]) -> None:
