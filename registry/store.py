@@ -187,11 +187,11 @@ class Store:
 
     def outbox_state(self) -> tuple[int, int, int]:
         """Newest revision, newest revision up to which all are published, and how many are not."""
-        open_rows = outbox.c.published_at.is_(None)
+        newest = select(func.max(outbox.c.revision)).scalar_subquery()  # one statement: others write meanwhile
+        waiting = select(newest, func.min(outbox.c.revision), func.count()).where(outbox.c.published_at.is_(None))
         with self._database.reading() as connection:
-            newest = connection.execute(select(func.max(outbox.c.revision))).scalar() or 0
-            first, count = connection.execute(select(func.min(outbox.c.revision), func.count()).where(open_rows)).one()
-            return newest, newest if first is None else first - 1, count
+            last, first, count = connection.execute(waiting).one()
+            return last or 0, last or 0 if first is None else first - 1, count
 
     def skip_to(self, revision: int, schema_id: int) -> None:
         """Never give out revisions and schema ids up to these: someone else has seen them."""
