@@ -34,7 +34,7 @@ from .store import Store
 PUBLISH_S = 12.0
 MAX_SOURCE = 255
 
-DECLARATIONS = Counter("hourmark_registry_declarations_total", "Declarations by outcome", ["outcome"])
+DECLARATIONS = Counter("hourmark_registry_declarations_total", "Declarations by what came of them", ["outcome"])
 
 
 class Stage(NamedTuple):
