@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psutil
 import pytest
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from tests.stores.s3 import S3Server
 
 PREFIX = "hourmark-test-"
+
+# Two cores, many processes: how long one example took says nothing.
+hypothesis.settings.register_profile("hourmark", deadline=None)
+hypothesis.settings.load_profile("hourmark")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -315,7 +315,7 @@ def test_github_annotations_count_from_the_root(command: Command, folder: GitFol
 
 
 def test_junit_and_an_output_file(command: Command, folder: GitFolder) -> None:
-    folder.declare("song.played", field("track", "string"), field("ms", "string"), description="hostile \x1b[31m")
+    folder.declare("song.played", field("track", "string"), field("ms", "string"), description="hostile <&]]>")
     folder.declare("song.liked")
     said = command("check", "events", "--format", "junit", "--output", "out.xml")
     assert (said.code, said.out.count("\n")) == (1, 1)
