@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check bench storm lock clean
+.PHONY: install demo test check bench storm up down logs compose-demo compose-test lock clean
 
 install: $(STAMP)
 
@@ -34,6 +34,8 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+	@if docker compose version >/dev/null 2>&1; then $(COMPOSE) --profile '*' config --quiet && echo "docker/compose.yaml is sound"; \
+	else echo "no docker compose here: docker/compose.yaml is not checked"; fi
 
 bench: install
 	$(BIN)/hourmark bench
@@ -43,6 +45,27 @@ ROUNDS ?= 200
 SEED ?= 7
 storm: install
 	$(BIN)/hourmark storm --rounds $(ROUNDS) --seed $(SEED) $(STORM)
+
+# The platform in containers on this machine: docs/deploy.md.
+COMPOSE := docker compose -f docker/compose.yaml
+
+up:
+	$(COMPOSE) up -d --build --wait
+
+# Volumes stay: events, hours and secrets are there at the next `make up`. `docker compose -f docker/compose.yaml down -v` takes all of it.
+down:
+	$(COMPOSE) down
+
+logs:
+	$(COMPOSE) logs --follow --tail 50 $(SERVICE)
+
+# The same demo, in containers of its own beside those of `make up`.
+compose-demo: install
+	$(BIN)/hourmark demo --compose
+
+# Every container killed, scaled, restarted and upgraded under load, then an account by id: ten minutes at most.
+compose-test: install
+	$(BIN)/python -m tests.compose
 
 # New versions of everything: review the diff, run the tests, commit.
 lock:

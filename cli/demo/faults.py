@@ -27,4 +27,4 @@ class Faults:
             if not fault.done and share >= fault.share:
                 fault.done = True
                 pid = self._kill(fault.process)
-                self._notice(f"kill -9 {pid} ({fault.process}): the supervisor restarts it, nothing may be lost or doubled")
+                self._notice(f"kill -9 {pid} ({fault.process}): it is started again, nothing may be lost or doubled")

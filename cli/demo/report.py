@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -79,11 +78,11 @@ def bar(value: float, most: float) -> str:
     return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
 
 
-def what_next(console: Any, home: Path, plot: Path, an_hour: str) -> None:
-    """Where everything is, and commands that work now."""
-    shown = Path(home.relative_to(Path.cwd())) if home.is_relative_to(Path.cwd()) else home
-    lead = f"HOURMARK_HOME={shlex.quote(str(shown))} hourmark"
-    console.print(f"[bold]The files[/]\n  lake   {home / 'lake' / 'events'}\n  plot   {plot}\n  logs   {home / 'logs'}")
+def what_next(console: Any, lead: str, files: Sequence[Path], an_hour: str) -> None:
+    """Where everything is, and commands that work now. `lead`: how `hourmark` is called for what is left."""
+    console.print("[bold]The files[/]")
+    for file in files:
+        console.print(f"  {file}", soft_wrap=True, markup=False)
     console.print("[bold]Try next[/]")
     carriers = "SELECT carrier, count(*) AS flights, avg(delay_minutes) AS delay FROM flight_departed GROUP BY 1 ORDER BY 3 DESC"
     for line in (

@@ -1,28 +1,26 @@
-"""The demo from start to end: own stack, declarations, traffic, faults, seals, balance, answer. Returns the exit code."""
+"""The demo from start to end: own platform, declarations, traffic, faults, seals, balance, answer. Returns the exit code."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cli.addresses import home
+from cli.addresses import Addresses
 from cli.catalogue import Catalogue
 from cli.declarations import read
 from cli.failures import ANSWER_IS_NO, FINE, Unreachable
 from cli.hour_rows import hour_of
 from cli.output import console, print_json
 from cli.sealed import sealed_folders
-from hourmark.hours import Hours, label, parse_label
+from hourmark.hours import label
 from hourmark_client import Client, HttpOptions
-from local.settings import StackSettings
-from local.stack import Stack
 
 from . import balance, dataset, plot, question, report
 from .faults import Fault, Faults
 from .ledger import Ledger
+from .platforms import Containers, Native, Platform
 from .traffic import Traffic
 from .watch import Watch
 
@@ -38,78 +36,63 @@ class Plan(NamedTuple):
     hour_seconds: int
     kill: bool
     as_json: bool
+    compose: bool = False
 
 
 def run(plan: Plan) -> int:
     """The whole demo. Raises PlatformError when the platform cannot be brought up or stops answering."""
     out = console(stderr=plan.as_json)
     started = time.monotonic()
-    place = home() / "demo"
-    stack = _fresh_stack(place, plan)
+    platform: Platform = Containers(plan.hour_seconds) if plan.compose else Native(plan.hour_seconds)
     try:
         with ThreadPoolExecutor(1) as pool:
             loading = pool.submit(dataset.load, plan.events)
-            out.print(f"starting Kafka, Valkey, registry, receiver, 2 dedup workers, 2 sink workers in {place} …")
-            stack.up(bound=True)
-            status = stack.status()
-            _declare(status.registry)
+            out.print(f"starting {platform.starts} …")
+            reached = platform.up()
+            _declare(reached)
             data = loading.result()
-        out.print(f"ready after {time.monotonic() - started:.0f} s: `HOURMARK_HOME={place} hourmark status` in another terminal shows it")
-        show = Show(out, place, Hours(status.hour_seconds, parse_label(status.hour_anchor)))
-        ledgers = show.send(stack, status, data, plan)
+        out.print(f"ready after {time.monotonic() - started:.0f} s: {platform.watched} in another terminal shows it")
+        show = Show(out, platform, reached)
+        ledgers = show.send(data, plan)
         show.wait_for_seals(ledgers)
         return show.finish(ledgers, time.monotonic() - started, plan)
     finally:
-        stack.down()
-        out.print(f"stack stopped; {time.monotonic() - started:.0f} s in all", style="dim")
+        platform.down()
+        out.print(f"stopped; {time.monotonic() - started:.0f} s in all", style="dim")
 
 
-def _declare(registry: str) -> None:
+def _declare(reached: Addresses) -> None:
     """All three event types side by side, each live on every node when this returns."""
-    catalogue, declarations = Catalogue(registry), read(DECLARATIONS)
+    catalogue, declarations = Catalogue(reached.registry, token=reached.admin_token), read(DECLARATIONS)
     with ThreadPoolExecutor(len(declarations)) as pool:
         list(pool.map(lambda found: catalogue.declare(found["event"], found, wait=15.0), declarations))
-
-
-def _fresh_stack(place: Path, plan: Plan) -> Stack:
-    """The demo's own home, emptied. A stack left over from an interrupted demo is stopped first; other homes are not touched."""
-    settings = StackSettings(home=place, hour_seconds=plan.hour_seconds, dedup_workers=2, sink_workers=2)
-    if place.exists():
-        Stack(settings).down()
-        shutil.rmtree(place)
-    return Stack(settings)
-
-
-def _kill(stack: Stack, name: str) -> int:
-    pid = next((process.pid for process in stack.status().processes if process.name == name), None)
-    stack.kill(name)
-    return pid or 0
 
 
 class Show:
     """What is seen of one run."""
 
-    def __init__(self, out: Any, place: Path, hours: Hours) -> None:
-        self._out, self._place, self._hours = out, place, hours
-        self._lake = place / "lake"
+    def __init__(self, out: Any, platform: Platform, reached: Addresses) -> None:
+        self._out, self._platform, self._reached = out, platform, reached
+        self._lake, self._hours = platform.lake, reached.hours
 
-    def send(self, stack: Stack, status: Any, data: dataset.Dataset, plan: Plan) -> list[Ledger]:
+    def send(self, data: dataset.Dataset, plan: Plan) -> list[Ledger]:
         """All events and copies, with the faults; returns when every one has its verdict."""
         items = data.by_type()
         ledgers = [Ledger(event_type) for event_type in items]
         total = sum(map(len, items.values()))
         self._out.print(f"sending {total:,} events of New York in 2013; an hour lasts {plan.hour_seconds} s")
         quick = HttpOptions(compression="zstd")
-        http = Client.http(status.receiver, write_key=status.write_key, app="nyc-flights", block_timeout=STUCK_S, options=quick)
+        reached = self._reached
+        http = Client.http(reached.receiver, write_key=reached.write_key, app="nyc-flights", block_timeout=STUCK_S, options=quick)
         quiet = {"log_level": 0}  # the client says once, in one line, what its library says many times
-        kafka = Client.kafka(status.kafka, registry=status.registry, app="nyc-weather", block_timeout=STUCK_S, options=quiet)
+        kafka = Client.kafka(reached.kafka, registry=reached.registry, app="nyc-weather", block_timeout=STUCK_S, options=quiet)
         traffic = [
             Traffic(kafka if ledger.event_type == dataset.WEATHER else http, ledger, items[ledger.event_type], 2 * plan.hour_seconds, seed)
             for seed, ledger in enumerate(ledgers)
         ]
         with Watch(self._out, self._lake, ledgers, total) as watch:
-            wanted = [Fault("dedup-1", 0.3), Fault("sinks-1", 0.5)] if plan.kill else []
-            faults = Faults(wanted, lambda name: _kill(stack, name), watch.notice)
+            wanted = [Fault(name, share) for name, share in zip(self._platform.victims, (0.3, 0.5), strict=True)] if plan.kill else []
+            faults = Faults(wanted, self._platform.kill, watch.notice)
             for sender in traffic:
                 sender.start()
             try:
@@ -128,7 +111,7 @@ class Show:
         while True:
             failed = next((sender.failure for sender in traffic if sender.failure is not None), None)
             if failed is not None:
-                raise Unreachable(f"sending failed: {failed}", remedy="`hourmark logs receiver-1` may say why") from failed
+                raise Unreachable(f"sending failed: {failed}", remedy=f"the logs may say why: {self._platform.logs}") from failed
             settled = sum(sender.ledger.settled for sender in traffic)
             sent = sum(sender.ledger.sent + sender.ledger.copies_sent for sender in traffic)
             if settled >= sent and not any(sender.is_alive() for sender in traffic):
@@ -137,7 +120,7 @@ class Show:
             if settled != before:
                 before, changed = settled, time.monotonic()
             elif time.monotonic() - changed > STUCK_S:
-                raise Unreachable(f"no verdict for {STUCK_S:.0f} s", where=str(self._place / "logs"))
+                raise Unreachable(f"no verdict for {STUCK_S:.0f} s", where=self._platform.logs)
             faults.due(watch.acknowledged / total)
             watch.show()
             time.sleep(0.1)
@@ -164,10 +147,10 @@ class Show:
         if not any(account.hours == 0 for account in accounts):
             found = question.ask(self._lake)
             report.answer(self._out, found)
-            picture = self._place / "flights.png"
+            picture = self._platform.place / "flights.png"
             plot.draw(found, picture)
             last = label(hour_of(sealed_folders(self._lake, dataset.DEPARTED)[-1]))
-            report.what_next(self._out, self._place, picture, last)
+            report.what_next(self._out, self._platform.lead, [self._lake / "events", picture], last)
         if plan.as_json:
             print_json(report.balance_json(accounts, seconds))
         wrong = [account for account in accounts if account.faults]

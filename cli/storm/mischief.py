@@ -18,7 +18,8 @@ from hourmark.topics import raw_topic
 from hourmark_client import Verdict
 from hourmark_client.ids import event_ids
 
-from .rig import FIELDS, Rig
+from .field import FIELDS
+from .rig import Rig
 
 MOST_PARTITIONS = 6
 KIB = 1024

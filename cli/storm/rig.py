@@ -1,4 +1,4 @@
-"""The stack under attack, with the handles that faults need: its processes, its test folder, its event types, and what is to be undone."""
+"""The stack under attack, with the handles that faults need: its processes, its test folder, and what is to be undone."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import contextlib
 import heapq
 import itertools
 import os
-import random
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,31 +18,27 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from cli.catalogue import Catalogue
-from cli.demo.ledger import Ledger
+from cli.addresses import Addresses
 from hourmark.crashpoints import FAULTS
 from hourmark.errors import PlatformError
-from hourmark.hours import Hours, parse_label
 from local.errors import StackUnavailable
 from local.settings import StackSettings
 from local.stack import Stack
 
-FIRST_TYPES = ("storm.one", "storm.two", "storm.three")
+from .field import Field
+
 RECEIVERS, WORKERS = 2, 2
-FIELDS: list[dict[str, Any]] = [
-    {"name": "number", "type": "long"},
-    {"name": "text", "type": ["null", "string"], "default": None},
-]
 READY_S = 240.0
 REBUILDS = 4
 # What otherwise happens once an hour meets the faults too. A part must still outlast any freeze before it counts as left over.
 OFTEN = {"HOURMARK_SINKS_SWEEP_EVERY_S": "2", "HOURMARK_SINKS_SWEEP_AGE_S": "60", "HOURMARK_SINKS_CHECKPOINT_ENTRIES": "2"}
 
 
-class Rig:
+class Rig(Field):
     """One stack in `home`. `later` plans the end of a fault; `settle` ends all of them."""
 
     def __init__(self, home: Path, hour_seconds: int, environ: Mapping[str, str] | None = None) -> None:
+        super().__init__()
         self.home, self.faults = home, home / "faults"
         for folder in ("crash", "slow", "clock"):
             (self.faults / folder).mkdir(parents=True, exist_ok=True)
@@ -53,15 +47,6 @@ class Rig:
         )
         self.environ = {**os.environ, **OFTEN, **(environ or {}), FAULTS: str(self.faults)}
         self.stack = Stack(settings, environ=self.environ)
-        self.ledgers: dict[str, Ledger] = {}
-        self.declared: dict[str, dict[str, Any]] = {}
-        self.counting = threading.Lock()
-        self.spoilt: set[str] = set()
-        self.lost_replies_until = 0.0
-        self.undeclared = Ledger("storm.undeclared")
-        self.undeclared_wanted = 0
-        self.large_wanted: list[tuple[str, int]] = []
-        self.poison: Callable[[random.Random], str] = lambda _rng: "no poison"
         self.extras: dict[str, subprocess.Popen[bytes]] = {}
         self._numbers = itertools.count(1)
         self._due: list[tuple[float, int, Callable[[], object]]] = []
@@ -72,9 +57,17 @@ class Rig:
         """Start it, or start it again after `kill_everything`; ready when this returns."""
         self.stack.up(bound=True)
         status = self.stack.status()
-        self.receiver, self.registry, self.kafka, self.write_key = status.receiver, status.registry, status.kafka, status.write_key
-        self.redis = status.redis
-        self.lake, self.hours = Path(status.lake), Hours(status.hour_seconds, parse_label(status.hour_anchor))
+        self.reach(
+            Addresses(
+                receiver=status.receiver,
+                registry=status.registry,
+                kafka=status.kafka,
+                write_key=status.write_key,
+                hour_seconds=status.hour_seconds,
+                hour_anchor=status.hour_anchor,
+            )
+        )
+        self.redis, self.lake = status.redis, Path(status.lake)
 
     def down(self) -> None:
         for child in self.extras.values():
@@ -100,9 +93,6 @@ class Rig:
             if process.state in ("stopped", "exited", "fatal"):
                 with contextlib.suppress(PlatformError):
                     self.stack.start(process.name)
-
-    def hour_now(self) -> int:
-        return self.hours.of(int(time.time() * 1000))
 
     # -- processes
 
@@ -235,31 +225,3 @@ class Rig:
         file = self.faults / folder / name
         file.write_text(text)
         return file
-
-    # -- event types
-
-    def declare(self, event_type: str, **change: Any) -> None:
-        """Declare it, or change its declaration. Raises PlatformError when the registry or Kafka is away; it may be done nevertheless."""
-        first = {"event": event_type, "owner": "storm", "tier": "debug", "partitions": 2, "fields": FIELDS}
-        before = self.declared.get(event_type) or first
-        wanted = {**before, **change}
-        document = {name: value for name, value in wanted.items() if name != "fields"}
-        document["schema"] = {"type": "record", "name": "Counted", "fields": wanted["fields"]}
-        Catalogue(self.registry, timeout=20.0).declare(event_type, document)
-        self.declared[event_type] = wanted
-        self.ledgers.setdefault(event_type, Ledger(event_type))
-
-    def declare_first(self) -> None:
-        threads = [threading.Thread(target=self.declare, args=(name,)) for name in FIRST_TYPES]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def pick(self, rng: random.Random) -> str:
-        """One of the declared event types."""
-        return rng.choice(sorted(self.ledgers))
-
-    @property
-    def acknowledged(self) -> int:
-        return sum(len(ledger.acknowledged) for ledger in self.ledgers.values())

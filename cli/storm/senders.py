@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from hourmark_client import Client, Verdict
 from hourmark_client.ids import event_ids
 
-from .rig import Rig
+from .field import Field
 
 AHEAD = 15_000  # events without a verdict at which senders wait
 TICK_S = 0.1
@@ -43,7 +43,7 @@ class Copy(NamedTuple):
 class Sending(threading.Thread):
     """What all senders have in common. `failure` holds what ended it early; `stop` lets it come to its end."""
 
-    def __init__(self, rig: Rig, seed: int, name: str) -> None:
+    def __init__(self, rig: Field, seed: int, name: str) -> None:
         super().__init__(name=f"storm-{name}", daemon=True)
         self.failure: Exception | None = None
         self.rig, self.random = rig, random.Random(seed)
@@ -71,7 +71,7 @@ class Sending(threading.Thread):
 class Library(Sending):
     """Sends through one client library, and copies through any of them."""
 
-    def __init__(self, rig: Rig, client: Client, others: Sequence[Client], per_second: int, seed: int, name: str) -> None:
+    def __init__(self, rig: Field, client: Client, others: Sequence[Client], per_second: int, seed: int, name: str) -> None:
         super().__init__(rig, seed, name)
         self._client, self._others, self._per_tick = client, others, int(per_second * TICK_S)
         self._due: list[tuple[float, int, Copy]] = []
@@ -115,7 +115,7 @@ class Batch(NamedTuple):
 class Plain(Sending):
     """Plain HTTP requests, whose replies are now and then not waited for; the same ids go out again until each has its verdict."""
 
-    def __init__(self, rig: Rig, per_second: int, seed: int) -> None:
+    def __init__(self, rig: Field, per_second: int, seed: int) -> None:
         super().__init__(rig, seed, "plain")
         self._size, self._due = max(1, per_second // 5), list[tuple[float, int, Batch]]()
         self.open = 0
