@@ -41,6 +41,7 @@ IDLE_S: Final = 0.5
 PAUSE_S: Final = 1.0
 RESTART_S: Final = 30.0
 TOPICS_S: Final = 5.0
+LEAVE_S: Final = 2.0
 _LEISURE: Final = 4  # rest so many times as long as a look at other types' events took: live traffic needs the interpreter
 
 
@@ -89,9 +90,13 @@ class Replay:
             for task in late:
                 task.cancel()
         if self._open and self._publisher.refusal() is None:
-            await self._thread.call(self._commit)
-            await self._thread.call(self._log.close)
+            with suppress(TimeoutError):  # Kafka may be away without our knowing it yet; the others notice when we do not come back
+                await asyncio.wait_for(self._leave(), LEAVE_S)
         self._thread.close()
+
+    async def _leave(self) -> None:
+        await self._thread.call(self._commit)
+        await self._thread.call(self._log.close)
 
     async def _run(self) -> None:
         while not self._stopping.is_set():
@@ -107,7 +112,7 @@ class Replay:
                 log.error("parked events wait: their replay cannot go on", code=exc.code, message=exc.message)
                 await self._anew()
             except Exception:  # live traffic must not end because a parked event is stranger than we thought
-                log.exception("parked events wait after an unexpected error; their replay begins anew")
+                log.exception("parked events wait after an unexpected error; their replay begins anew", code="internal")
                 await self._anew()
 
     async def _anew(self) -> None:
