@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from confluent_kafka.schema_registry import (
@@ -32,28 +32,10 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tests.integration.face_values import RICH, rich, value_of
 from tests.registry.face.steps import record
-from tests.registry.face.threaded import served
 
 ONE = record("Play", track="string", at="long")
 TWO = record("Play", track="string", at="long", mood=("string", "calm"))
 OTHER = record("Stop", why="int")
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(tmp_path_factory.mktemp("face")) as url:
-        yield url
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[SchemaRegistryClient]:
-    with SchemaRegistryClient({"url": url}) as client:
-        yield client
-
-
-@pytest.fixture
-def topic() -> str:
-    return f"t{uuid.uuid4().hex}"
 
 
 def refused(do: Callable[[], object]) -> tuple[int, int]:

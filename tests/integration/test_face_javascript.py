@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,17 +30,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     fields = payload(("track", "string"), ("inner", {"type": "record", "name": "Inner", "fields": [{"name": "x", "type": "int"}]}))
     with served(tmp_path_factory.mktemp("face"), declaration(EVENT, schema=fields)) as url:
         yield url
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[SchemaRegistryClient]:
-    with SchemaRegistryClient({"url": url}) as client:
-        yield client
-
-
-@pytest.fixture
-def topic() -> str:
-    return f"t{uuid.uuid4().hex}"
 
 
 class Javascript:

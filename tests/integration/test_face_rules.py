@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,7 +25,6 @@ from confluent_kafka.schema_registry.serde import RuleConditionError, RuleContex
 from confluent_kafka.serialization import MessageField, SerializationContext, SerializationError
 
 from tests.registry.face.steps import record
-from tests.registry.face.threaded import served
 
 OLD = record("Play", track="string")
 NEW = record("Play", title="string")
@@ -56,18 +55,6 @@ class Renames(RuleExecutor):
     def transform(self, ctx: RuleContext, message: Any) -> Any:
         before, _, after = (ctx.rule.expr or "").partition(">")
         return {after if name == before else name: value for name, value in message.items()}
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(tmp_path_factory.mktemp("face")) as url:
-        yield url
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[SchemaRegistryClient]:
-    with SchemaRegistryClient({"url": url}) as client:
-        yield client
 
 
 @pytest.fixture
