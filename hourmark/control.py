@@ -139,7 +139,7 @@ class ControlTail:
             try:
                 self._on_change(snapshot)
             except PlatformError as exc:
-                log.error("this node cannot work by a revision", revision=snapshot.revision, message=exc.message)
+                log.error("this node cannot work by a revision", code=exc.code, revision=snapshot.revision, message=exc.message)
                 self._trouble = exc.message
                 self._report_now.set()
                 return

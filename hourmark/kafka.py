@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -9,11 +10,12 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from .errors import BrokerUnavailable, InvariantBroken, PlatformError
+from .errors import BrokerUnavailable, InvariantBroken, PlatformError, SettingsError
 from .settings import PlatformSettings
 
 # level 2: at 3 the library prints a line per failed connection attempt; what fails comes back to us as an error anyway
 QUIET: Mapping[str, Any] = {"log_level": 2, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 2000}
+_LOG = logging.getLogger("confluent_kafka")
 _FATAL = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._FATAL}
 
 
@@ -21,10 +23,22 @@ def client_config(settings: PlatformSettings, **extra: Any) -> dict[str, Any]:
     """Configuration of any confluent client: bootstrap, passed-through options, then `extra` (underscores become dots)."""
     return {
         "bootstrap.servers": settings.kafka,
+        "logger": _LOG,
         **QUIET,
         **settings.kafka_options,
         **{name.replace("_", "."): value for name, value in extra.items()},
     }
+
+
+def check_options(settings: PlatformSettings) -> None:
+    """Raises SettingsError when a Kafka client would refuse the options that are passed through to it."""
+    if not settings.kafka_options:
+        return
+    try:
+        AdminClient(client_config(settings))
+    except (KafkaException, TypeError, ValueError) as exc:
+        told = exc.args[0].str() if isinstance(exc, KafkaException) else str(exc)
+        raise SettingsError([f"HOURMARK_KAFKA_OPTIONS: {told}"]) from None
 
 
 def producer_config(settings: PlatformSettings, **extra: Any) -> dict[str, Any]:

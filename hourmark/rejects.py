@@ -10,7 +10,10 @@ REJECT_HEADER: Final = "hm-rejected"
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`room`: who refused it. `code`: stable error code. `at`: ms since 1970, `sent_at`: µs. Coordinates only when it came from a topic."""
+    """`room`: who refused it. `code`: stable error code. `at`: ms since 1970, `sent_at`: µs. Coordinates only when it came from a topic.
+
+    `request_id`: of the HTTP request that it came with, as the answer named it.
+    """
 
     room: str
     code: str
@@ -24,6 +27,7 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     install: str = ""
     sent_at: int = 0
     at: int = 0
+    request_id: str = ""
     topic: str = ""
     partition: int = -1
     offset: int = -1

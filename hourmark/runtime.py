@@ -1,9 +1,8 @@
-"""How a process lives: its name, its log, its signals, its ordered stop, and the hard exit when a stop hangs."""
+"""How a process lives: its name, its signals, its ordered stop, and the hard exit when a stop hangs."""
 
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import logging
 import os
 import signal
@@ -19,6 +18,8 @@ import structlog
 from . import __version__, ended
 from .crashpoints import refuse_in
 from .errors import InvariantBroken, PlatformError, SettingsError
+from .kafka import check_options
+from .logs import INTERNAL, configure_logging, configure_without_settings
 from .metrics import BUILD
 from .settings import PlatformSettings
 
@@ -31,38 +32,6 @@ EXIT_BROKEN = 70  # EX_SOFTWARE of sysexits.h
 def node_name(settings: PlatformSettings, room: str) -> str:
     """Name of this process on hourmark.nodes and in manifests: as set, or room-host-pid."""
     return settings.node or f"{room}-{socket.gethostname()}-{os.getpid()}"
-
-
-def configure_logging(settings: PlatformSettings, room: str) -> None:
-    """One line per episode: JSON for machines or a readable line; `room` and pid on every one. Libraries speak from WARNING up."""
-    faulthandler.enable()
-    shared: list[Any] = [
-        _say_who(room),
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    console = settings.log_format == "console"
-    render: Any = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else structlog.processors.JSONRenderer()
-    errors: list[Any] = [] if console else [structlog.processors.format_exc_info]
-    structlog.configure(
-        processors=[*shared, *errors, render],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *errors, render], foreign_pre_chain=shared
-        )
-    )
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-
-
-def _say_who(room: str) -> Callable[[Any, str, Any], Any]:
-    who = {"room": room, "pid": os.getpid()}
-    return lambda _logger, _method, line: {**line, **who}
 
 
 def hard_exit_after(seconds: float, code: int = EXIT_BROKEN) -> threading.Timer:
@@ -123,13 +92,14 @@ def run(room: str, load: Callable[[], PlatformSettings], main: Callable[[Any], A
         settings = load()
         refuse_in(settings.profile)
     except SettingsError as exc:
-        print(f"{room} cannot start; {exc}", file=sys.stderr)
+        _say_faults(room, exc)
         sys.exit(EXIT_SETTINGS)
     configure_logging(settings, room)
     BUILD.labels(room, __version__).set(1)
     ended.show(settings, room)
     log = structlog.get_logger()
     try:
+        check_options(settings)
         outcome = main(settings)
         if outcome is not None:
             asyncio.run(_finish(outcome))
@@ -137,7 +107,7 @@ def run(room: str, load: Callable[[], PlatformSettings], main: Callable[[Any], A
         code = 0
     except SettingsError as exc:  # what only the world could tell: a lake that cannot be trusted, an address that is none
         code = EXIT_SETTINGS
-        log.error("cannot start", code="settings", message="; ".join(exc.faults))
+        log.error("cannot start", code="settings", faults=exc.faults)
     except PlatformError as exc:
         code = EXIT_BROKEN if isinstance(exc, InvariantBroken) else EXIT_UNREACHABLE
         if code == EXIT_BROKEN:
@@ -146,11 +116,19 @@ def run(room: str, load: Callable[[], PlatformSettings], main: Callable[[Any], A
     except Exception:
         code = EXIT_BROKEN
         ended.note(settings, room, ended.UNEXPECTED)
-        log.exception("stopped by an unexpected error")
+        log.exception("stopped by an unexpected error", code=INTERNAL)
     logging.shutdown()
     sys.stderr.flush()
     hard_exit_after(5.0, code)  # non-daemon threads of libraries must not keep a stopped process alive
     sys.exit(code)
+
+
+def _say_faults(room: str, exc: SettingsError) -> None:
+    """All faults at once: a line for machines, or one fault a line for people."""
+    if configure_without_settings(room):
+        print(f"{room} cannot start; {exc}", file=sys.stderr)
+    else:
+        structlog.get_logger().error("cannot start", code="settings", faults=exc.faults)
 
 
 async def _finish(outcome: Awaitable[None]) -> None:

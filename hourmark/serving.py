@@ -5,7 +5,12 @@ What aiohttp logs of senders' mistakes is dropped: they have their answer. What 
 
 from __future__ import annotations
 
+import re
+import secrets
+from collections.abc import Mapping
 from http import HTTPStatus
+from itertools import count
+from typing import Final
 
 import msgspec
 import structlog
@@ -13,6 +18,20 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 log = structlog.get_logger()
+
+REQUEST_ID: Final = "Hourmark-Request-Id"
+_USABLE: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+class RequestIds:
+    """The sender's own id where it is usable (a trace id, say), else one of ours, which no other process makes."""
+
+    def __init__(self) -> None:
+        self._prefix, self._numbers = secrets.token_hex(6), count(1)
+
+    def of(self, headers: Mapping[str, str]) -> str:
+        given = headers.get(REQUEST_ID)
+        return given if given is not None and _USABLE.fullmatch(given) else f"{self._prefix}-{next(self._numbers):x}"
 
 
 class _Connection(RequestHandler):
@@ -26,7 +45,7 @@ class _Connection(RequestHandler):
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             code, text = "bad_request", " ".join((message or HTTPStatus(status).phrase).split())[:300]
         else:
-            log.error("request failed", path=request.path[:200], exc_info=exc)
+            log.error("request failed", code="internal", path=request.path[:200], exc_info=exc)
             code, text = "internal", "the service failed; see its log"
         response = web.Response(status=status, body=msgspec.json.encode({"code": code, "message": text}), content_type="application/json")
         response.force_close()

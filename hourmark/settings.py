@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_origin
 
@@ -73,9 +74,11 @@ def load(kind: type[S], environ: Mapping[str, str] | None = None) -> S:
     environ = os.environ if environ is None else environ
     faults = [f"{name} is no setting{_nearest(name, kind)}" for name in unknown_names(kind, environ)]
     values, unreadable = _from_files(kind, environ)
-    faults += unreadable
+    garbled = _garbled(kind, environ)
+    faults += unreadable + list(garbled.values())
     try:
-        settings = kind(**values)
+        with _hidden(garbled):  # the library would say nothing else any more
+            settings = kind(**values)
     except ValidationError as exc:
         faults += [_say(error, kind) for error in exc.errors()]
     else:
@@ -105,6 +108,27 @@ def unknown_names(kind: type[BaseSettings], environ: Mapping[str, str]) -> list[
         for n in environ
         if n.startswith(PREFIX) and n.removesuffix(FILE) not in known and n.removesuffix(FILE) not in shared and not n.startswith(others)
     )
+
+
+def _garbled(kind: type[BaseSettings], environ: Mapping[str, str]) -> dict[str, str]:
+    """Name → fault, of what must be JSON and is none. What it holds is not repeated: it may be a secret."""
+    faults = {}
+    for name, field in environment_names(kind).items():
+        if environ.get(name) and get_origin(kind.model_fields[field].annotation) in (dict, tuple, list):
+            try:
+                json.loads(environ[name])
+            except ValueError as exc:
+                faults[name] = f"{name} is no JSON: {exc}"
+    return faults
+
+
+@contextmanager
+def _hidden(names: Iterable[str]) -> Iterator[None]:
+    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def _from_files(kind: type[BaseSettings], environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:

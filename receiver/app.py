@@ -21,13 +21,14 @@ from hourmark.control import ControlTail
 from hourmark.errors import BrokerUnavailable, InvariantBroken, PlatformError, QuotaExceeded, Unavailable
 from hourmark.metrics import MetricsPage, listen_address, render
 from hourmark.runtime import node_name, until_signal
-from hourmark.serving import Server
+from hourmark.serving import REQUEST_ID, RequestIds, Server
 
 from .answer import failure
 from .body import read_body
 from .budget import Reading
 from .canary import Canary
 from .catalogue import Catalogue, Tail
+from .correlation import Episodes
 from .cors import Origins
 from .errors import Refused
 from .intake import Intake
@@ -44,6 +45,7 @@ log = structlog.get_logger()
 EVENTS_PATH: Final = "/v1/events"
 DEPRECATED: Final = "Hourmark-Deprecated"
 _JSON: Final = "application/json"
+_CODE: Final = web.ResponseKey("code", str)
 _GET: Final = ("GET", "HEAD")
 
 
@@ -66,6 +68,7 @@ class Receiver:
         if publisher is None and settings.replay_events_s:
             self.replay = Replay(settings, KafkaParkedLog(settings), catalogue, self.publisher, self.intake.budget)
         self._canary = Canary(settings, self.tail, node_name(settings, "receiver")) if settings.canary_url else None
+        self._ids, self._episodes = RequestIds(), Episodes()
         self._runner: web.ServerRunner | None = None
         self._page: MetricsPage | None = None
 
@@ -123,14 +126,18 @@ class Receiver:
         return reason
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        answer = await self._answer(request)
+        request_id = self._ids.of(request.headers)
+        answer = await self._answer(request, request_id)
+        answer.headers[REQUEST_ID] = request_id
+        if answer.status >= 400 and _CODE in answer:
+            self._episodes.saw(answer.status, answer[_CODE], request_id)
         answer.headers.update(self._origins.headers(request.headers))
         return answer
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
         try:
             if request.raw_path == EVENTS_PATH or request.path == EVENTS_PATH:
-                return await self._events(request)
+                return await self._events(request, request_id)
             return self._aside(request)
         except Refused as exc:
             return self._refuse(exc.status, exc, exc.headers, close=exc.close)
@@ -142,7 +149,7 @@ class Receiver:
             self.broken.set()
             return self._refuse(500, exc, {})
 
-    async def _events(self, request: web.BaseRequest) -> web.Response:
+    async def _events(self, request: web.BaseRequest, request_id: str) -> web.Response:
         if request.method == "OPTIONS" and (permitted := self._origins.preflight(request.headers)) is not None:
             return web.json_response({}, headers=permitted)
         if request.method != "POST":
@@ -152,7 +159,9 @@ class Receiver:
         if refusal is not None:
             raise refusal
         body = await read_body(request, self.settings, self.reading)
-        taken = await self.intake.take(body, key)
+        taken = await self.intake.take(body, key, request_id)
+        if taken.retry:
+            self._episodes.saw(200, taken.retry, request_id)
         TOTALS.answered += 1
         TOTALS.body_bytes += len(body)
         headers = {DEPRECATED: ", ".join(taken.notices)} if taken.notices else None
@@ -180,6 +189,7 @@ class Receiver:
     def _refuse(self, status: int, error: PlatformError, headers: dict[str, str], *, close: bool = False) -> web.Response:
         REFUSALS.labels(str(status), error.code).inc()
         response = web.Response(status=status, body=failure(error), content_type=_JSON, headers=headers)
+        response[_CODE] = error.code
         if close:
             response.force_close()
         return response

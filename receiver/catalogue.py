@@ -136,6 +136,7 @@ class Catalogue:
             codec = self._codecs[entry.schema_id] = Codec(schema)
         except InvariantBroken as exc:
             self._unusable[entry.schema_id] = exc
-            log.error("a wire schema cannot be used; its events are answered `retry`", event_type=entry.event, error=exc.message)
+            told = "a wire schema cannot be used; its events are answered `retry`"
+            log.error(told, code=exc.code, event_type=entry.event, schema_id=entry.schema_id, error=exc.message)
             raise
         return codec

@@ -36,10 +36,14 @@ NOTICES = 20  # of deprecated types in one answer
 
 
 class Taken(NamedTuple):
-    """The answer's body, and what is to be said beside it: a notice for each deprecated event type of the request."""
+    """The answer's body, and what is to be said beside it: a notice for each deprecated event type of the request.
+
+    `retry`: the code for which events are to be sent again, the first one when there are several; empty when none is.
+    """
 
     body: bytes
     notices: Sequence[str] = ()
+    retry: str = ""
 
 
 class Intake:
@@ -55,12 +59,12 @@ class Intake:
         """Set when no tier has room for anything: then a request need not even be read."""
         return Overloaded("too many bytes wait for Kafka", retry_after=RETRY_AFTER_S) if self.budget.exhausted else None
 
-    async def take(self, body: bytes, key: WriteKey) -> Taken:
+    async def take(self, body: bytes, key: WriteKey, request_id: str = "") -> Taken:
         """The answer. Raises Refused, Overloaded, BrokerUnavailable or QuotaExceeded, then nothing was taken."""
         batch = parse(body, int(self._now() * 1_000_000), self._settings.batch_events)
         if not batch.events:
             return Taken(EMPTY)
-        work = Work(batch, self._hours, self._now)
+        work = Work(batch, self._hours, self._now, request_id)
         groups = work.groups()
         check_types(key, groups)
         self._quota.take(key, len(batch.events))
@@ -78,7 +82,8 @@ class Intake:
         delivery = await future
         crashpoint("receiver.acknowledged")
         second = await self._publisher.publish(work.reject_oversize(delivery)) if delivery.oversize else None
-        return Taken(work.answer(delivery, second), [plan.notice for plan in plans.values() if plan is not None and plan.notice][:NOTICES])
+        notices = [plan.notice for plan in plans.values() if plan is not None and plan.notice][:NOTICES]
+        return Taken(work.answer(delivery, second), notices, work.retry)
 
     def _without_large(self, work: Work, groups: dict[str, list[int]]) -> dict[str, list[int]]:
         limit = self._settings.event_bytes

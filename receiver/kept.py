@@ -36,10 +36,10 @@ def parked_record(event_type: str, event_id: bytes, envelope: bytes, event: byte
 
 
 class Refusals:
-    """Makes the records of one sender's rejected events; `at`: ms since 1970."""
+    """Makes the records of one sender's rejected events; `at`: ms since 1970. `request_id`: of the request that they came with."""
 
-    def __init__(self, sender: Sender, at: int) -> None:
-        self._sender, self._at = sender, at
+    def __init__(self, sender: Sender, at: int, request_id: str = "") -> None:
+        self._sender, self._at, self._request_id = sender, at, request_id
 
     def record(
         self, event_type: str, event_id: bytes, error: Rejected, original: bytes, origin: Origin = NO_ORIGIN, most: int = REJECT_MAX
@@ -58,6 +58,7 @@ class Refusals:
             install=sender.install or "",
             sent_at=sender.sent_at,
             at=self._at,
+            request_id=self._request_id,
             topic=origin.topic,
             partition=origin.partition,
             offset=origin.offset,

@@ -208,7 +208,7 @@ class KafkaPublisher:
     def _break(self, failure: InvariantBroken) -> None:
         if self.broken is None:
             self.broken = failure
-            log.error("the producer can never work again, stopping", error=failure.message)
+            log.error("the producer can never work again, stopping", code=failure.code, error=failure.message)
             self._on_broken()
 
     def _poll(self) -> None:

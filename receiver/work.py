@@ -47,8 +47,10 @@ class _Refused(NamedTuple):
 class Work:
     """Filled by intake.py and encode.py (`fault`, `retry_all`, `store`, `park`, `reject`), then published, then asked for its `answer`."""
 
-    def __init__(self, batch: Batch, hours: Hours, now: Callable[[], float]) -> None:
+    def __init__(self, batch: Batch, hours: Hours, now: Callable[[], float], request_id: str = "") -> None:
         self.batch = batch
+        self.retry = ""  # code of the first reason why events are to be sent again, once answered
+        self._request_id = request_id
         self.records: list[Record] = []
         self._hours, self._now = hours, now
         self._faults: dict[int, tuple[str, Rejected]] = {index: (f.event_type, f.error) for index, f in batch.faults.items()}
@@ -141,7 +143,7 @@ class Work:
         return self._reject_records(list(self._oversize), OVERSIZE_MAX)
 
     def _reject_records(self, indexes: Sequence[int], most: int) -> list[Record]:
-        raws, refusals = self.raws(), Refusals(self.batch.sender, int(self._now() * 1000))
+        raws, refusals = self.raws(), Refusals(self.batch.sender, int(self._now() * 1000), self._request_id)
         records: list[Record] = []
         for index in indexes:
             event_type, error = self._faults[index]
@@ -174,12 +176,14 @@ class Work:
             lost += self._answer_refused(refused, delivery, verdicts, again)
         if failure is not None:
             RETRIES.labels(failure.code).inc(lost - len(self._oversize))
+            self.retry = failure.code
         if second is not None:
             self._answer_oversize(second, verdicts)
         for index, error in self._retries.items():
             verdicts[index] = answer.retry(error)
         for code, count in Tallies(error.code for error in self._retries.values()).items():
             RETRIES.labels(code).inc(count)
+            self.retry = self.retry or code
         TOTALS.acknowledged(time.perf_counter() - delivery.started)
         return answer.results(self._entries(verdicts))
 

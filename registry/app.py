@@ -36,7 +36,7 @@ from .refused_writes import audited
 from .rows import StoredEvent
 from .settings import Settings
 from .store import Store
-from .web import answer, answered, guarded, measured, refusal
+from .web import answer, answered, guarded, measured, named, refusal
 
 log = structlog.get_logger()
 
@@ -132,7 +132,7 @@ class Registry:
                     log.warning("the configuration of topics cannot be looked at; trying again", message=exc.message)
                     await asyncio.sleep(SLOW_RETRY_S)
                 except InvariantBroken as exc:
-                    log.error("the configuration of topics cannot be put right", message=exc.message)
+                    log.error("the configuration of topics cannot be put right", code=exc.code, message=exc.message)
                     return
 
     async def _begin(self) -> list[StoredEvent]:
@@ -158,7 +158,7 @@ class Registry:
 
     async def _listen(self, api: Api, keys: KeysApi, history: HistoryApi, face: Face) -> None:
         token = self.settings.admin_token.get_secret_value()
-        middlewares = [measured, answered, audited(History(self._database)), speaking, guarded(token)]
+        middlewares = [named, measured, answered, audited(History(self._database)), speaking, guarded(token)]
         app = web.Application(client_max_size=MAX_BYTES, middlewares=middlewares)
         app.add_routes([*api.routes(), *keys.routes(), *history.routes(), *face.routes()])
         app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)])

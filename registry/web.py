@@ -19,6 +19,7 @@ from aiohttp.typedefs import Handler
 
 from hourmark.errors import PlatformError, Unavailable
 from hourmark.metrics import Histogram
+from hourmark.serving import REQUEST_ID, RequestIds
 
 from .document import MAX_BYTES, is_text, parse_json, parse_yaml
 from .expected import Expected
@@ -35,6 +36,7 @@ _CODES = {404: "unknown_path", 405: "method_not_allowed", 413: "body_too_large",
 _MESSAGES = {404: "nothing is here; under /v1 there are events, keys, nodes, control and audit"}
 _FIXES = {404: "correct the path", 413: f"send at most {MAX_BYTES} bytes"}
 _SPAN = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s)?")
+_IDS = RequestIds()
 T = TypeVar("T")
 
 
@@ -56,6 +58,16 @@ def tagged(request: web.Request, body: Mapping[str, object], tag: object = None)
     if told in asked or "*" in asked:
         return web.Response(status=304, headers={"ETag": told})
     return web.Response(body=said, content_type="application/json", headers={"ETag": told})
+
+
+@web.middleware
+async def named(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every answer, and every line logged on its way, has the request's id: the asker's own, or one of ours."""
+    request_id = _IDS.of(request.headers)
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        response = await handler(request)
+    response.headers[REQUEST_ID] = request_id
+    return response
 
 
 @web.middleware
@@ -95,7 +107,7 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
         log.error("request failed", path=request.path, code=exc.code, message=exc.message)
         return refusal(500, exc.code, "the registry failed; see its log")
     except Exception:
-        log.exception("request failed", path=request.path)
+        log.exception("request failed", code="internal", path=request.path)
         return refusal(500, "internal", "the registry failed; see its log")
 
 

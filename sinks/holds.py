@@ -37,7 +37,8 @@ class Holds:
         retry_after = reason.retry_after if isinstance(reason, Unavailable) else 1.0
         delay = retry_after if before is None else min(before.delay * 2, DELAY_MOST_S)
         if not any(hold.code == reason.code for hold in self._held.values()):
-            log.warning("on hold: nothing is lost, nothing is committed", partition=partition, code=reason.code, error=reason.message)
+            where = {"event_type": partition.event_type, "partition": partition.number}
+            log.warning("on hold: nothing is lost, nothing is committed", code=reason.code, error=reason.message, **where)
         telemetry.HOLDS.labels(reason.code).inc()
         self._held[partition] = _Hold(time.monotonic() + delay, delay, reason.code, paused=True)
         self._tell(partition, {reason.code, before.code if before is not None else reason.code})

@@ -152,9 +152,8 @@ class Sealer:
         declared = self._catalogue.snapshot.types.get(line.event_type)
         if not plan.complete and declared is not None and declared.audit == "hold":
             if not line.held:
-                log.error(
-                    "hour is held back: its audit does not balance", event_type=line.event_type, hour=plan.hour, faults=plan.audit.faults
-                )
+                told, faults = "hour is held back: its audit does not balance", plan.audit.faults
+                log.error(told, code="audit_held", event_type=line.event_type, hour=plan.hour, faults=faults)
             line.held = True
             return False
         line.held = False
@@ -200,9 +199,10 @@ class Sealer:
         self._shown.presented(plan, hour, self._tier(line.event_type))
         if plan.forced is not None:
             why = plan.forced
-            log.warning("hour sealed by force", event_type=plan.type, hour=plan.hour, missing=why.missing, reason=why.reason, by=why.by)
+            log.warning("hour sealed by force", event_type=plan.type, hour=plan.hour, missing=why.missing, reason=why.reason)
         if line.books:  # not when an hour of an earlier life is announced again
             self._count(line.event_type, plan, max(0.0, self._now() - ends))
+            self._tell_sealed(plan, digest(manifest))
 
     def _count(self, event_type: str, plan: Plan, delay: float) -> None:
         telemetry.SEALED.labels(event_type).inc()
@@ -212,8 +212,12 @@ class Sealer:
         late = {part.path for part in plan.parts if part.late}
         if late:
             telemetry.LATE_PARTS.labels(event_type).inc(len(late))
-        log.info("hour sealed", event_type=plan.type, hour=plan.hour, rows=plan.totals.rows, complete=plan.complete)
         if not plan.complete:
             telemetry.INCOMPLETE.labels(event_type).inc()
             telemetry.FAULTS.labels(event_type).inc(len(plan.audit.faults))
-            log.error("the audit of a sealed hour does not balance", event_type=plan.type, hour=plan.hour, faults=plan.audit.faults)
+
+    def _tell_sealed(self, plan: Plan, manifest: str) -> None:
+        hour = {"event_type": plan.type, "hour": plan.hour, "manifest": manifest}
+        log.info("hour sealed", rows=plan.totals.rows, complete=plan.complete, **hour)
+        if not plan.complete:
+            log.error("the audit of a sealed hour does not balance", code="audit_unequal", faults=plan.audit.faults, **hour)

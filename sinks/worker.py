@@ -228,7 +228,8 @@ class SinkWorker:
             self._count(buffer, flushed)
         else:
             telemetry.CONFLICTS.labels(buffer.partition.event_type).inc()
-            log.info("another worker has written this entry; going on behind it", partition=buffer.partition, next=flushed.tip.next)
+            told = "another worker has written this entry; going on behind it"
+            log.info(told, event_type=buffer.partition.event_type, partition=buffer.partition.number, next=flushed.tip.next)
             self._steering.rewind(buffer.partition)
 
     def _count(self, buffer: PartitionBuffer, flushed: Flushed) -> None:
@@ -243,7 +244,11 @@ class SinkWorker:
             telemetry.INVARIANTS.labels(name).inc(buffer.misplaced)
             log.error(
                 "records of closed hours came behind their barrier",
-                partition=buffer.partition,
+                code="closed_hour",
+                event_type=name,
+                partition=buffer.partition.number,
+                offset=entry.first,
+                next=entry.next,
                 records=buffer.misplaced,
                 closed=entry.closed,
             )

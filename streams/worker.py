@@ -241,7 +241,8 @@ def _failed_over(failover: Failover) -> None:
     meters.REASSERTED.inc(failover.asserted)
     meters.DOUBLED.inc(failover.doubled)
     say = log.error if failover.doubled else log.warning
-    say("the id index came back as another server, or restarted: the last claims were made again", **failover._asdict())
+    told = "the id index came back as another server, or restarted: the last claims were made again"
+    say(told, code="events_doubled" if failover.doubled else "index_failed_over", **failover._asdict())
 
 
 async def main(settings: Settings) -> None:

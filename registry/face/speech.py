@@ -63,7 +63,7 @@ async def speaking(request: web.Request, handler: Handler) -> web.StreamResponse
         told = _TELLING.get(exc.status, f"HTTP {exc.status} {exc.reason}")
         return answer(request, {"error_code": exc.status, "message": told}, exc.status, headers)
     except Exception:
-        log.exception("request failed", path=request.path)
+        log.exception("request failed", code="internal", path=request.path)
         return answer(request, {"error_code": 50001, "message": "the registry failed; see its log"}, 500)
 
 
