@@ -47,6 +47,7 @@ def _write(path: Path, text: str) -> bool:
     if path.exists():
         return False
     aside = path.with_suffix(".new")
+    aside.unlink(missing_ok=True)  # of an interrupted run, and perhaps read-only by then
     aside.write_text(text)
     aside.chmod(0o444)  # every service runs as a user of its own; the folder is mounted only where it is needed
     os.replace(aside, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import shutil
 import time
@@ -11,22 +10,19 @@ from typing import Any, NamedTuple
 
 from cli.addresses import home
 from cli.failures import ANSWER_IS_NO, FINE, WrongInput, did_you_mean
-from cli.output import console, marked, table
-from hourmark_client import Client
+from cli.output import console, table
 
 from . import account as books
-from .account import WRONG
+from . import report
 from .faults import FAULTS, Deck
+from .load import Load
 from .mischief import Poison
 from .rig import Rig
-from .senders import Library, Plain, Sending
 
 TWICE = 0.15  # rounds with two faults
 PAUSE_S = (0.7, 2.1)
 CALM_EVERY = 10
 CALM_MOST_S = 9.0
-STUCK_S = 900.0
-SETTLE_S = 180.0
 SEAL_S = 180.0
 NEARLY_ALL = 0.97
 
@@ -64,7 +60,6 @@ def run(plan: Plan) -> int:
     place = home() / "storm"
     _sweep(place)
     rig, out = Rig(place, plan.hour_seconds, {"HOURMARK_DEDUP_BACKEND": plan.backend}), console()
-    logging.getLogger("hourmark_client").setLevel(logging.CRITICAL)  # its warnings are what a storm is for
     out.print(f"storm: {plan.rounds} rounds, seed {plan.seed}, index {plan.backend}, in {place}")
     try:
         rig.up()
@@ -96,22 +91,11 @@ class Storm:
         self._rig, self._plan, self._out = rig, plan, out
         self._random, self._started = random.Random(plan.seed), time.monotonic()
         self._watch, self._poison = books.Watch(rig.lake), Poison(rig)
-        self._clients = [
-            Client.http(rig.receiver, write_key=rig.write_key, app="storm", block_timeout=STUCK_S),
-            Client.kafka(rig.kafka, registry=rig.registry, app="storm", block_timeout=STUCK_S, options={"log_level": 0}),
-        ]
-        one, two = self._clients
-        self._plain = Plain(rig, 300, plan.seed + 3)
-        self._senders: list[Sending] = [
-            Library(rig, one, [two], 500, plan.seed + 1, "http"),
-            Library(rig, two, [one], 300, plan.seed + 2, "kafka"),
-            self._plain,
-        ]
+        self._load = Load(rig, plan.seed)
 
     def through(self) -> bool:
         """True when everything is exact."""
-        for sender in self._senders:
-            sender.start()
+        self._load.start()
         deck = Deck(self._random, self._plan.only)
         for number in range(1, self._plan.rounds + 1):
             said = [deck.draw().strike(self._rig, self._random)]
@@ -128,9 +112,7 @@ class Storm:
         while time.monotonic() < end:
             time.sleep(0.1)
             self._rig.undo_due()
-            for sender in self._senders:
-                if sender.failure is not None:
-                    raise sender.failure
+            self._load.check()
 
     def _calm(self) -> None:
         """Let some hours be sealed, so that faults meet the sealing too; bounded, for what was struck may not allow it."""
@@ -154,17 +136,10 @@ class Storm:
         behind = rig.ready()
         if behind:
             wrong.append(f"the stack does not come back: {behind}")
-        for sender in self._senders:
-            sender.stop()
-        for sender in self._senders:
-            sender.join(SETTLE_S)
-        for client in self._clients:
-            try:
-                client.close(SETTLE_S)
-            except Exception as exc:  # Undelivered: what it held is unknown, so nothing can be proved
-                wrong.append(f"a client could not deliver: {exc}")
-        left = self._poison.close() + self._plain.open
-        if left or any(sender.is_alive() for sender in self._senders):
+        undelivered, open_ = self._load.finish()
+        wrong += undelivered
+        left = self._poison.close() + open_
+        if left:
             wrong.append(f"{left} events never got a verdict")
         hour = rig.hour_now() + 1  # a barrier may have come early, then the last events belong to the next hour
         self._tell("  quiet", "everything has its verdict; waiting for the seals")
@@ -187,27 +162,5 @@ class Storm:
         sent, stored = sum(a.sent for a in accounts), sum(a.stored for a in accounts)
         if stored < NEARLY_ALL * sent or not stored:
             wrong.append(f"void: only {stored:,} of {sent:,} events were stored")
-        self._show([*accounts, rejected], wrong)
-        return not wrong and not any(found.wrong for found in [*accounts, rejected])
-
-    def _show(self, accounts: list[books.Account], wrong: list[str]) -> None:
-        from rich.markup import escape
-
-        rows = [
-            (a.event_type, a.sent, a.stored, a.copies, a.rows, a.hours, *(_number(a.wrong[name]) for name in WRONG))
-            for a in accounts
-        ]
-        columns = ("event type", "sent", "stored", "copies", "rows", "hours", *WRONG)
-        self._out.print(table(columns, rows, title=f"Account after {time.monotonic() - self._started:.0f} s", right=columns[1:]))
-        for found in accounts:
-            for note in found.notes:
-                self._out.print(f"[red]{found.event_type}: {escape(note)}[/]")
-        for line in wrong:
-            self._out.print(f"[red]{escape(line)}[/]")
-        if not wrong and not any(found.wrong for found in accounts):
-            stored, hours = sum(a.stored for a in accounts), sum(a.hours for a in accounts)
-            self._out.print(f"[bold green]Exact:[/] {stored:,} events stored, each once, in {hours} sealed hours. Seed {self._plan.seed}.")
-
-
-def _number(found: int) -> Any:
-    return marked(f"[red]{found:,}[/]") if found else 0
+        title = f"Account after {time.monotonic() - self._started:.0f} s"
+        return report.show(self._out, [*accounts, rejected], wrong, title, f"Seed {self._plan.seed}.")
