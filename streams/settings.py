@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -53,6 +54,15 @@ def load_settings() -> Settings:
         settings = load(Settings)
     except SettingsError as exc:
         raise SettingsError([*exc.faults, *unknown]) from exc
-    if unknown:
-        raise SettingsError(unknown)
+    if faults := unknown + _unwritable(settings.home):
+        raise SettingsError(faults)
     return settings
+
+
+def _unwritable(home: Path) -> list[str]:
+    """Faust needs a folder; without one a worker would fail at its first event type instead of at once."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        return [f"HOURMARK_HOME: {home} cannot be made: {exc.strerror}"]
+    return [] if os.access(home, os.W_OK | os.X_OK) else [f"HOURMARK_HOME: {home} cannot be written by this user"]

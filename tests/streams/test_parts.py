@@ -143,6 +143,7 @@ class TestSettings:
         monkeypatch.setenv("HOURMARK_PROFILE", "local")
         monkeypatch.setenv("HOURMARK_DEDUP_WINDOW_DAYS", "3")
         monkeypatch.setenv("HOURMARK_STREAMS_APP_ID", "x")
+        monkeypatch.setenv("HOURMARK_HOME", str(tmp_path / "home"))
         found = load_settings()
         assert (found.window_days, found.app_id, found.claim_seconds) == (3, "x", 4 * 86_400)
 
@@ -154,6 +155,13 @@ class TestSettings:
             load_settings()
         assert "HOURMARK_DEDUP_WINDOW_DAY is no setting" in str(caught.value)
         assert "HOURMARK_STREAMS_APPID is no setting" in str(caught.value)
+
+    def test_a_home_that_cannot_be_written_is_refused_at_once(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("HOURMARK_PROFILE", "local")
+        monkeypatch.setenv("HOURMARK_HOME", str(tmp_path / "file" / "home"))
+        with pytest.raises(SettingsError, match="HOURMARK_HOME"):
+            load_settings()
 
     @pytest.mark.parametrize(("changes", "words"), [({}, "HOURMARK_DEDUP_SECRET"), ({"secret": "s", "backend": "memory"}, "forgets")])
     def test_production_is_strict(self, changes: dict[str, str], words: str) -> None:
