@@ -15,7 +15,10 @@ class Settings(CanarySettings):
     model_config = SettingsConfigDict(env_prefix="HOURMARK_REGISTRY_")
 
     listen: str = Field("127.0.0.1:8081", description="host:port of the HTTP server; port 0 takes a free one")
-    database_url: SecretStr = Field(SecretStr(""), description="SQLAlchemy URL of the store; empty: SQLite in HOURMARK_HOME/registry.db")
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="postgresql://user@host/database, for one registry or several; empty: SQLite in HOURMARK_HOME/registry.db",
+    )
     admin_token: SecretStr = Field(
         SecretStr(""), description="When set, writes need it as `Authorization: Bearer`, or in the face as Basic's password"
     )
