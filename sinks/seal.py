@@ -212,9 +212,8 @@ class Sealer:
         late = {part.path for part in plan.parts if part.late}
         if late:
             telemetry.LATE_PARTS.labels(event_type).inc(len(late))
-        if not plan.complete:
-            telemetry.INCOMPLETE.labels(event_type).inc()
-            telemetry.FAULTS.labels(event_type).inc(len(plan.audit.faults))
+        telemetry.INCOMPLETE.labels(event_type).inc(int(not plan.complete))  # shown as 0 too: a rise from nothing would not be seen
+        telemetry.FAULTS.labels(event_type).inc(len(plan.audit.faults))
 
     def _tell_sealed(self, plan: Plan, manifest: str) -> None:
         hour = {"event_type": plan.type, "hour": plan.hour, "manifest": manifest}

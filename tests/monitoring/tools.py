@@ -121,9 +121,9 @@ class Prometheus:
 
 @contextmanager
 def running(folder: Path, targets: Sequence[str], rules: Path | None = None) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes these addresses, and evaluates the rules, every second. `folder` is its own."""
+    """A Prometheus that scrapes these addresses every two seconds, and evaluates the rules every second. `folder` is its own."""
     config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "2s", "evaluation_interval": "1s"},
         "rule_files": [str(rules or RULES / "hourmark.rules.yml")],
         "scrape_configs": [{"job_name": "hourmark", "static_configs": [{"targets": list(targets)}]}],
     }

@@ -1,0 +1,125 @@
+"""What is used of what there is: processes, bytes in flight, the id index, the lake."""
+
+from __future__ import annotations
+
+from .panels import Dashboard, Panel, quantile, rate
+
+ROOM = "* on (instance) group_left (room) hourmark_build_info"
+CAPACITY = Dashboard(
+    "hourmark-capacity",
+    "hourmark: capacity",
+    (
+        (
+            "Processes",
+            (
+                Panel(
+                    "CPU",
+                    "timeseries",
+                    ((f"rate(process_cpu_seconds_total[$__rate_interval]) {ROOM}", "{{room}} {{instance}}"),),
+                    "percentunit",
+                ),
+                Panel("Memory", "timeseries", ((f"process_resident_memory_bytes {ROOM}", "{{room}} {{instance}}"),), "bytes"),
+                Panel(
+                    "Busy",
+                    "timeseries",
+                    (
+                        (rate("hourmark_dedup_busy_seconds_total", "instance"), "dedup {{instance}}"),
+                        (rate("hourmark_sink_busy_seconds_total", "instance"), "sink {{instance}}"),
+                    ),
+                    "percentunit",
+                ),
+                Panel(
+                    "Partitions of each worker",
+                    "timeseries",
+                    (("hourmark_dedup_partitions", "dedup {{instance}}"), ("hourmark_sink_partitions", "sink {{instance}}")),
+                ),
+            ),
+        ),
+        (
+            "Receivers",
+            (
+                Panel(
+                    "Bytes in flight, of what may be",
+                    "timeseries",
+                    (("max by (tier) (hourmark_receiver_inflight_bytes / hourmark_receiver_inflight_limit_bytes)", "{{tier}}"),),
+                    "percentunit",
+                ),
+                Panel("Bodies being read", "timeseries", (("sum(hourmark_receiver_reading_bytes)", "bytes"),), "bytes"),
+                Panel(
+                    "Requests and bytes",
+                    "timeseries",
+                    ((rate("hourmark_receiver_answered_total"), "requests/s"), (rate("hourmark_receiver_body_bytes_total"), "bytes/s")),
+                ),
+            ),
+        ),
+        (
+            "Dedup and its index",
+            (
+                Panel(
+                    "Time of a poll",
+                    "timeseries",
+                    (
+                        (quantile(0.99, "hourmark_dedup_claim_seconds"), "claims p99"),
+                        (quantile(0.99, "hourmark_dedup_emit_seconds"), "writes p99"),
+                    ),
+                    "s",
+                ),
+                Panel(
+                    "Records per poll",
+                    "timeseries",
+                    (
+                        (
+                            f"{rate('hourmark_dedup_poll_records_sum')} / {rate('hourmark_dedup_poll_records_count')}",
+                            "mean",
+                        ),
+                    ),
+                ),
+                Panel(
+                    "Index memory",
+                    "timeseries",
+                    (("max(hourmark_dedup_index_used_bytes)", "used"), ("max(hourmark_dedup_index_limit_bytes)", "limit (0: none)")),
+                    "bytes",
+                ),
+                Panel("Ids", "timeseries", (("max(hourmark_dedup_index_ids)", "ids"),)),
+                Panel("Memory per id", "timeseries", (("max(hourmark_dedup_index_bytes_per_id)", "bytes"),), "bytes"),
+                Panel(
+                    "Age of first copies (p99.9)",
+                    "timeseries",
+                    (
+                        (
+                            "histogram_quantile(0.999, sum by (le) (increase(hourmark_dedup_duplicate_age_seconds_bucket[$__range])))",
+                            "all types",
+                        ),
+                    ),
+                    "s",
+                    says="What the window has to cover. An upper bound: counted from the making of the id.",
+                    quiet=True,
+                ),
+            ),
+        ),
+        (
+            "Sinks and the lake",
+            (
+                Panel(
+                    "Rows and bytes written",
+                    "timeseries",
+                    ((rate("hourmark_sink_rows_total"), "rows/s"), (rate("hourmark_sink_part_bytes_total"), "bytes/s")),
+                ),
+                Panel("Buffered", "timeseries", (("sum(hourmark_sink_buffered_bytes)", "all workers"),), "bytes"),
+                Panel(
+                    "Room in the lake",
+                    "timeseries",
+                    (("min by (path) (hourmark_sink_lake_free_bytes / hourmark_sink_lake_size_bytes)", "free {{path}}"),),
+                    "percentunit",
+                ),
+                Panel(
+                    "Full in (at the pace of the last hour)",
+                    "stat",
+                    (("min(hourmark_sink_lake_free_bytes / (deriv(hourmark_sink_lake_free_bytes[1h]) < 0) * -1)", ""),),
+                    "s",
+                    quiet=True,
+                ),
+            ),
+        ),
+    ),
+)
