@@ -27,9 +27,12 @@ from .topics import CONTROL, NODES
 log = structlog.get_logger()
 _LOST = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
-KNOWN = Gauge("hourmark_control_known_revision", "Newest revision of the catalogue that this process has read from hourmark.control")
-APPLIED = Gauge("hourmark_control_applied_revision", "Revision of the catalogue by which this process works")
-APPLIED_AT = Gauge("hourmark_control_applied_timestamp_seconds", "When this process began to work by it, in seconds since 1970")
+# by room, so that a process without a tail shows none
+KNOWN = Gauge(
+    "hourmark_control_known_revision", "Newest revision of the catalogue that this process has read from hourmark.control", ["room"]
+)
+APPLIED = Gauge("hourmark_control_applied_revision", "Revision of the catalogue by which this process works", ["room"])
+APPLIED_AT = Gauge("hourmark_control_applied_timestamp_seconds", "When this process began to work by it, in seconds since 1970", ["room"])
 
 HEARTBEAT_S = 5.0
 SAVE_EVERY_S = 1.0
@@ -85,6 +88,8 @@ class ControlTail:
 
     def start(self) -> ControlTail:
         """Load the snapshot from disk, if any, and begin to follow the topic."""
+        KNOWN.labels(self._room).set(0)
+        APPLIED.labels(self._room).set(0)
         try:
             self._publish(read_snapshot(self._path.read_bytes()), save=False)
         except FileNotFoundError:
@@ -119,8 +124,8 @@ class ControlTail:
         if revision > self._applied or self._trouble:
             self._trouble = ""
             self._applied, self._applied_at = max(revision, self._applied), time.time()
-            APPLIED.set(self._applied)
-            APPLIED_AT.set(self._applied_at)
+            APPLIED.labels(self._room).set(self._applied)
+            APPLIED_AT.labels(self._room).set(self._applied_at)
             self._report_now.set()
 
     def offer(self, changes: list[tuple[str, Entry | None]]) -> None:
@@ -132,7 +137,7 @@ class ControlTail:
     def _publish(self, snapshot: Snapshot, *, save: bool) -> None:
         with self._changed:
             self.snapshot = snapshot
-            KNOWN.set(snapshot.revision)
+            KNOWN.labels(self._room).set(snapshot.revision)
             self._changed.notify_all()
         self._unsaved = self._unsaved or save
         if self._on_change is not None:
