@@ -62,7 +62,7 @@ def test_sent_before_the_declaration_and_killed_while_catching_up(
     assert {(one["sdk"], one["version"], one["app"]) for one in waiting["senders"]} == {("early", "0.0", "tv"), ("early", "1.0", "tv")}
     assert waiting["example"] == {"number": "integer(1 digit)", "text": "text(16)"}
 
-    declaration = {"event": event_type, "owner": "tests", "tier": "debug", "partitions": 1, "schema": SCHEMA}
+    declaration = {"event": event_type, "owner": "tests", "tier": "debug", "schema": SCHEMA}
     Catalogue(platform.registry).declare(event_type, declaration)
     until("the replay to begin", lambda: on_raw(platform, event_type) > 200)  # it takes three seconds
     for name in ("receiver-1", "receiver-2"):
