@@ -21,6 +21,7 @@ from hourmark.topics import SEALED_HOURS, clean_topic
 log = structlog.get_logger()
 
 PLACE_S: Final = 5.0
+STOP_S: Final = 1.0  # who waits for Kafka longer than that ends with the process
 RETRY_S: Final = 1.0
 WAIT_S: Final = 0.5
 MOST: Final = 20_000  # canaries that are remembered
@@ -100,7 +101,7 @@ class Lookout:
     def close(self) -> None:
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(PLACE_S)
+            self._thread.join(STOP_S)
 
     def _run(self) -> None:
         try:
