@@ -80,7 +80,7 @@ EVENT_TYPE = Dashboard(
                 Panel(
                     "Audit faults",
                     "timeseries",
-                    ((or_zero("sum(increase(hourmark_sink_audit_faults_total{ONE}[$__rate_interval]))"), "faults"),),
+                    ((or_zero(f"sum(increase(hourmark_sink_audit_faults_total{ONE}[$__rate_interval]))"), "faults"),),
                 ),
                 Panel(
                     "How old are first copies",

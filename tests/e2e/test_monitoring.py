@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import uuid
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,7 +40,9 @@ def watched(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Ite
         with Load(platform, event_type, per_second=200) as load:
             load.flows(200)
             again = platform.hour_now()
-            platform.post({"sdk": "test", "sdk_version": "1", "app": "e2e", "events": [{"type": "no.such_type", "id": "1", "payload": {}}]})
+            nobody = {"type": f"{event_type}_unknown", "id": str(uuid.uuid4()), "time": "2026-03-01T07:00:00Z", "payload": {}}
+            status, _, _ = platform.post({"sdk": {"name": "test", "version": "1"}, "app": "e2e", "events": [nobody]})
+            assert status == 200
             until("two hours to be sealed", lambda: platform.sealed_up_to(event_type) > again)
             until("the sealing to be seen", lambda: prometheus.query(f'hourmark:delivery_state{{event_type="{event_type}"}} > 0'))
             until("lags to be seen", lambda: len(prometheus.query(f'hourmark:lag_seconds:max{{event_type="{event_type}"}}')) == 2)

@@ -33,6 +33,7 @@ def test_a_dashboard_is_well_laid_out(dashboard: dict[str, Any]) -> None:
         assert not cells & taken, f"{panel['title']} lies on another panel"
         assert max(x for x, _ in cells) < 24
         taken |= cells
-    asked = {name for panel in panels for target in panel.get("targets", ()) for name in names_in(target["expr"])}
+    expressions = [target["expr"] for panel in panels for target in panel.get("targets", ())]
+    asked = {name for expression in expressions for name in names_in(expression)}
     assert asked - known_names() == set()
     assert len(asked) > 5

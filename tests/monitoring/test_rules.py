@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import subprocess
+from functools import cache
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ RECORDED = {rule["record"] for group in GROUPS for rule in group["rules"] if "re
 NAMES = sorted(alert["alert"] for alert in ALERTS)
 
 
+@cache
 def known_names() -> set[str]:
     """Every series that our processes show, with those of the client library that rules use."""
     rows = runpy.run_path(str(ROOT / "docs" / "metrics.py"))["rows"]()
