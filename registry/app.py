@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from hourmark.errors import InvariantBroken, Unavailable
-from hourmark.metrics import listen_address, render
+from hourmark.metrics import MetricsPage, listen_address, render
 from hourmark.runtime import until_signal
 from hourmark.serving import AppRunner
 
@@ -55,6 +55,7 @@ class Registry:
         self._reason = "starting"
         self._work: asyncio.Task[None] | None = None
         self._runner: AppRunner | None = None
+        self._page: MetricsPage | None = None
 
     async def __aenter__(self) -> Registry:
         self._database = await asyncio.to_thread(Database, self.settings.database)
@@ -74,6 +75,7 @@ class Registry:
             self._database.close()
             raise
         self._work = asyncio.create_task(self._run(), name="registry")
+        self._page = MetricsPage(self.settings, self.not_ready)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
@@ -83,7 +85,13 @@ class Registry:
             self._work.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):  # what ended it has been raised by `run`
                 await self._work
+        if self._page is not None:
+            self._page.close()
         await asyncio.to_thread(self._close)
+
+    def not_ready(self) -> str | None:
+        """Why it cannot take changes now; None when it can."""
+        return self._publisher.trouble or None if self._ready.is_set() else self._reason
 
     async def ready(self, timeout: float = 60.0) -> None:
         """Wait until the platform topics stand and the outbox flows. Raises TimeoutError, or what ended the work."""
@@ -177,10 +185,9 @@ class Registry:
         return answer({"status": "ok"})
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        if not self._ready.is_set():
-            return refusal(503, "not_ready", self._reason)
-        if self._publisher.trouble:
-            return refusal(503, "not_ready", self._publisher.trouble)
+        reason = self.not_ready()
+        if reason is not None:
+            return refusal(503, "not_ready", reason)
         return answer({"status": "ready", "revision": self._publisher.published})
 
     async def _metrics(self, _request: web.Request) -> web.Response:
