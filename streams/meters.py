@@ -22,7 +22,7 @@ EMIT_S = Histogram("hourmark_dedup_emit_seconds", "Time of one poll's writes, un
 POLL_RECORDS = Histogram("hourmark_dedup_poll_records", "Records per poll", buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000))
 BUSY = Counter(
     "hourmark_dedup_busy_seconds_total",
-    "Seconds in which polls were worked on; not those of waiting for the id index. Its rate is the utilisation",
+    "Seconds in which polls were worked on, waiting for answers of the id index and of Kafka included, not for an index that is away",
 )
 AWAY = Gauge("hourmark_dedup_index_away", "1 while the id index does not answer: events wait, unless their type is declared `dedup: open`")
 BARRIER_DELAY_S = Histogram(
