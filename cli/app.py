@@ -13,8 +13,12 @@ from hourmark import __version__
 from hourmark.errors import PlatformError, SettingsError
 
 from . import bench, dedup, demo, events, fsck, generate, lake, parked, rejected, sealing, send, stack, storm, tail, trace
-from .failures import UNREACHABLE, exit_code, lines
+from .failures import UNREACHABLE, WRONG_INPUT, exit_code, lines
 from .workflow import commands as workflow
+
+OURS = ("hourmark", "dedup", "streams", "receiver", "registry", "sinks", "local", "cli", "hourmark_client")
+# The image of the containers carries no native stack, demo or benchmarks.
+LEFT_OUT = "install hourmark's extras `local` and `demo`; in containers `docker compose ps` and `hourmark hours` say how things are"
 
 app = typer.Typer(
     name="hourmark",
@@ -64,6 +68,13 @@ def run() -> int:
     except BrokenPipeError:  # the reader of our output has gone (`| head`): nothing to complain about
         _drop_output()
         return 0
+    except ModuleNotFoundError as exc:
+        if exc.name is None or exc.name.partition(".")[0] in OURS:
+            raise
+        from .output import complain
+
+        complain([("error", f"this command needs {exc.name}, which is not installed here"), ("to do", LEFT_OUT)])
+        return WRONG_INPUT
     except OSError as exc:  # a full disk below our output, a file that went away: the system's words say it
         from .output import complain
 

@@ -49,6 +49,16 @@ def test_without_a_stack_each_command_says_how_to_start_one(command: Command, ar
     assert "Traceback" not in said.err
 
 
+def test_what_the_image_leaves_out_is_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name == "psutil" or name.partition(".")[0] == "local"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psutil", None)  # as if it were not installed
+    said = command("status")
+    assert said.code == 2
+    assert "psutil" in said.err
+    assert "docker compose" in said.err
+
+
 def test_down_without_a_stack_is_fine(command: Command) -> None:
     assert command("down").code == 0
 
