@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from faust.types import TP
 
-from hourmark.errors import InvariantBroken
+from hourmark.errors import BrokerUnavailable, InvariantBroken
 
 
 class Watchdog:
@@ -22,15 +22,18 @@ class Watchdog:
         self._since = now()
 
     def look(self, progress: int, lag: int | None, waiting: bool) -> None:
-        """`progress`: any number that changes with it. `lag`: None when it cannot be found out. Raises InvariantBroken."""
+        """`progress`: any number that changes with it. `lag`: None when it cannot be found out.
+
+        Raises InvariantBroken, and BrokerUnavailable when it is the brokers that are silent.
+        """
         if progress != self._progress or lag == 0 or waiting:
             self._progress, self._since = progress, self._now()
             return
         silent = self._now() - self._since
         if silent >= self._patience_s:
-            raise InvariantBroken(
-                f"no progress for {silent:.0f} s with " + (f"{lag} records waiting" if lag is not None else "no answer from the brokers")
-            )
+            if lag is None:
+                raise BrokerUnavailable(f"no progress for {silent:.0f} s with no answer from the brokers")
+            raise InvariantBroken(f"no progress for {silent:.0f} s with {lag} records waiting")
 
 
 def lag_of(done: Mapping[TP, int], ends: Mapping[TP, int]) -> int:

@@ -9,7 +9,7 @@ import pytest
 from faust.types import TP
 
 from dedup.deduplicator import PartitionState
-from hourmark.errors import InvariantBroken, SettingsError
+from hourmark.errors import BrokerUnavailable, InvariantBroken, SettingsError
 from hourmark.schemas import EMPTY, EventType
 from streams.barriers import BarrierWriter
 from streams.catalogue import wanted_types
@@ -88,6 +88,14 @@ class TestWatchdog:
         now[0] = 61
         with pytest.raises(InvariantBroken, match="5 records waiting"):
             dog.look(1, 5, waiting=False)
+
+    def test_silent_brokers_are_no_fault_of_ours(self) -> None:
+        now = [0.0]
+        dog = Watchdog(60, now=lambda: now[0])
+        dog.look(1, None, waiting=False)
+        now[0] = 61
+        with pytest.raises(BrokerUnavailable, match="no answer from the brokers"):
+            dog.look(1, None, waiting=False)
 
     @pytest.mark.parametrize(("progress", "lag", "waiting"), [(2, 5, False), (1, 0, False), (1, 5, True)])
     def test_progress_idleness_and_a_known_wait_are_fine(self, progress: int, lag: int, waiting: bool) -> None:
