@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import URL, Column, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from hourmark.errors import InvariantBroken, RegistryUnavailable
+from hourmark.errors import InvariantBroken, RegistryUnavailable, SettingsError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 # PostgreSQL advisory locks; any constants of our own
@@ -42,13 +42,14 @@ class Database:
             address = _driven(make_url(url))
             self.shared = address.get_backend_name() != "sqlite"
             more: dict[str, Any] = {"pool_pre_ping": True, "connect_args": _OPTIONS} if self.shared else {}
-            self.engine: Engine = create_engine(address, **more)
+            # what a failed statement held stays out of its error, and so out of the log
+            self.engine: Engine = create_engine(address, hide_parameters=True, **more)
         except (ArgumentError, ImportError) as exc:
-            raise RegistryUnavailable(f"HOURMARK_REGISTRY_DATABASE_URL cannot be used: {exc}") from exc
+            raise SettingsError([f"HOURMARK_REGISTRY_DATABASE_URL cannot be used: {exc}"]) from exc
         self._lock: int | None = None
         if not self.shared:
             if address.database in (None, "", ":memory:"):
-                raise RegistryUnavailable("HOURMARK_REGISTRY_DATABASE_URL must name a file: a store in memory forgets")
+                raise SettingsError(["HOURMARK_REGISTRY_DATABASE_URL must name a file: a store in memory forgets"])
             self._lock = _own(Path(str(address.database)))
             event.listen(self.engine, "connect", _prepare)
             event.listen(self.engine, "begin", _begin)

@@ -104,6 +104,8 @@ FAULTS = [
     ("receiver", {"HOURMARK_KAFKA_OPTIONS": '{"security.protocol": "S", "sasl.password": "S"}'}, ["security.protocol"]),
     ("receiver", {"HOURMARK_CANARY_URL": "http://u:S@h:1"}, ["HOURMARK_CANARY_URL"]),
     ("receiver", {"HOURMARK_CANARY_URL": "http://h:1"}, ["HOURMARK_CANARY_KEY"]),
+    ("registry", {"HOURMARK_REGISTRY_DATABASE_URL": "nonsense S"}, ["HOURMARK_REGISTRY_DATABASE_URL"]),
+    ("registry", {"HOURMARK_REGISTRY_DATABASE_URL": "oracle://u:S@h/x"}, ["HOURMARK_REGISTRY_DATABASE_URL"]),
     ("sinks", {"HOURMARK_LAKE_OPTIONS": "S{", "HOURMARK_LAKE_URL": "s3://b/p"}, ["HOURMARK_LAKE_OPTIONS"]),
     ("sinks", {"HOURMARK_LAKE_OPTIONS": '{"secret_access_key": "S", "nonsense": "S"}', "HOURMARK_LAKE_URL": "s3://b/p"}, ["nonsense"]),
     ("sinks", {"HOURMARK_LAKE_URL": "foo://u:S@b/p"}, ["HOURMARK_LAKE_URL"]),
