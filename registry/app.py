@@ -12,7 +12,7 @@ from types import TracebackType
 import structlog
 from aiohttp import web
 
-from hourmark.errors import InvariantBroken, Unavailable
+from hourmark.errors import InvariantBroken, RegistryUnavailable, Unavailable
 from hourmark.metrics import MetricsPage, listen_address, render
 from hourmark.runtime import until_signal
 from hourmark.serving import AppRunner
@@ -60,7 +60,7 @@ class Registry:
     async def __aenter__(self) -> Registry:
         self._database = await asyncio.to_thread(Database, self.settings.database)
         try:
-            await asyncio.to_thread(self._database.migrate)
+            await self._migrate()
             store = self._store = Store(self._database)
             self._provisioner = Provisioner(self.settings)
             self._publisher = Publisher(self.settings, store)
@@ -88,6 +88,20 @@ class Registry:
         if self._page is not None:
             self._page.close()
         await asyncio.to_thread(self._close)
+
+    async def _migrate(self) -> None:
+        """Waits for a database server, as for Kafka, with one line."""
+        told = False
+        while True:
+            try:
+                return await asyncio.to_thread(self._database.migrate)
+            except RegistryUnavailable as exc:
+                if not self._database.shared:
+                    raise
+                if not told:
+                    log.warning("waiting for the database", message=exc.message)
+                    told = True
+                await asyncio.sleep(RETRY_S)
 
     def not_ready(self) -> str | None:
         """Why it cannot take changes now; None when it can."""
