@@ -1,4 +1,4 @@
-"""`python -m hourmark.probe [HOST:PORT]`: is the service in this container ready? Exit code 0 or 1. Standard library only: it runs often."""
+"""`python -m hourmark.probe [HOST:PORT]`: is the service in this container ready? Exit code 0 or 1. Standard library: it runs often."""
 
 from __future__ import annotations
 
