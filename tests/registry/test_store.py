@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 import registry.face.tables  # noqa: F401  # they stand in the same database
-from hourmark.errors import RegistryUnavailable
+from hourmark.errors import RegistryUnavailable, SettingsError
 from hourmark.schemas import EventType, WireSchema, WriteKey, decode_entry
 from registry.catalog import draft
 from registry.database import Database
@@ -167,7 +167,7 @@ def test_one_process_per_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["nonsense", "sqlite://", "sqlite:///:memory:", "nobody://x/y", "postgresql+nodriver://x/y"])
 def test_a_store_that_cannot_be_used(url: str) -> None:
-    with pytest.raises(RegistryUnavailable, match="HOURMARK_REGISTRY_DATABASE_URL"):
+    with pytest.raises(SettingsError, match="HOURMARK_REGISTRY_DATABASE_URL"):
         Database(url)
 
 
