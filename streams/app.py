@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from faust.types import TP
 from faust.types.auth import SASLMechanism
 from yarl import URL
 
@@ -30,6 +31,21 @@ class DedupApp(faust.App):
 
     failure: asyncio.Future[BaseException]
     past_elsewhere: Callable[[Collection[Where]], dict[Where, str]]
+    _idle_with: frozenset[str] | None = None  # the subscription for which the group gave us nothing
+
+    async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self._idle_with = None if assigned else consumer_of(self).topics_now
+        await super()._on_partitions_assigned(assigned, generation_id)
+
+    @property
+    def has_its_share(self) -> bool:
+        """Every partition that the group gives us is being read; that may be none, when it has more workers than partitions."""
+        consumer = consumer_of(self)
+        if self.rebalancing:
+            return False
+        if consumer.ledger is not None and not consumer.ledger.stale:
+            return True
+        return self._idle_with is not None and self._idle_with == consumer.topics_now
 
     def fail(self, exc: BaseException) -> None:
         """End the process: the worker waits for `failure`. Safe to call more than once."""

@@ -84,10 +84,9 @@ class Worker:
         """None when polls are processed, else what is being waited for."""
         if self.app is None:
             return self._waiting or None
-        consumer = consumer_of(self.app)
         if self.pipeline.away:
             return "the id index is away"
-        return "rebalancing" if self.app.rebalancing or consumer.ledger is None or consumer.ledger.stale else None
+        return None if self.app.has_its_share else "rebalancing"
 
     def _wait_for(self, what: str) -> None:
         self._waiting = what
@@ -184,7 +183,7 @@ class Worker:
                     channel.topics = sorted(wanted)
                 conductor: Any = app.topics
                 conductor._flag_changes()
-            elif complete and consumer.ledger is not None and not consumer.ledger.stale:
+            elif complete and app.has_its_share:
                 self.tail.applied(snapshot.revision)
                 done = snapshot
             else:

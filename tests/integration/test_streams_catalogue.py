@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 
+from hourmark.control import NodeReport
 from hourmark.event import frame
 from hourmark.rejects import read_reject
-from hourmark.topics import PLATFORM_PARTITIONS, REJECTED, raw_topic
+from hourmark.topics import NODES, PLATFORM_PARTITIONS, REJECTED, raw_topic
 from tests.streams.load import Load
 from tests.streams.stage import CleanBarrier, Stage, assert_balanced, assert_exact, new_ids
 
@@ -43,6 +45,24 @@ def test_a_new_type_flows_while_others_do(stage: Stage) -> None:
     assert_exact(parts, ids)
     load.stop()
     load.check()
+    assert [worker.terminate() for worker in workers] == [0, 0]
+
+
+def test_a_worker_without_a_partition_follows_the_catalogue_too(stage: Stage) -> None:
+    """Else whoever waits for a declaration to be everywhere waits for ever."""
+    thing = stage.declare(partitions=1)
+    names = [f"{stage.prefix}-{number}" for number in range(2)]
+    workers = [stage.worker(HOURMARK_NODE=name) for name in names]
+
+    def applied(revision: int) -> bool:
+        said = [(key, value) for key, value, _ in stage.read(NODES, 0) if key is not None and key.decode() in names]
+        reports = {key: msgspec.json.decode(value, type=NodeReport) for key, value in said if value is not None}
+        return len(reports) == 2 and all(report.revision >= revision for report in reports.values())
+
+    stage.until(lambda: applied(thing.revision), 60, "both workers work by the declaration")
+    changed = msgspec.structs.replace(thing, revision=thing.revision + 1, tier="critical")
+    stage.announce(changed)
+    stage.until(lambda: applied(changed.revision), 60, "both workers work by its change")
     assert [worker.terminate() for worker in workers] == [0, 0]
 
 
