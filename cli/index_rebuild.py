@@ -16,6 +16,7 @@ from dedup.index import Index
 from dedup.rebuild import ProgressFile, Rebuild
 from hourmark.errors import IndexLost, IndexUnavailable, InvariantBroken
 from hourmark.kafka import client_config
+from hourmark.settings import from_files
 from sinks.lake import masked
 from streams.groups import groups_of
 from streams.reshard import WorkersRun, refuse_running
@@ -48,16 +49,20 @@ class Rebuilt(NamedTuple):
 def settings_of(at: Addresses) -> Settings:
     """As the dedup workers of this platform have them: HOURMARK_DEDUP_* and HOURMARK_STREAMS_* of the environment. Raises WrongInput."""
     profile = os.environ.get("HOURMARK_PROFILE") or ("local" if stack_file() else "production")
+    in_files, unreadable = from_files(Settings, os.environ)
+    if unreadable:
+        raise WrongInput("; ".join(unreadable))
+    found_out = {
+        "kafka": at.kafka,
+        "kafka_options": at.settings().kafka_options,
+        "redis_url": at.redis,
+        "hour_seconds": at.hour_seconds,
+        "hour_anchor": at.hour_anchor,
+        "profile": profile,
+        "home": home(),
+    }
     try:
-        return Settings(
-            kafka=at.kafka,
-            kafka_options=at.settings().kafka_options,
-            redis_url=at.redis,
-            hour_seconds=at.hour_seconds,
-            hour_anchor=at.hour_anchor,
-            profile=profile,
-            home=home(),
-        )
+        return Settings(**in_files | found_out)
     except ValidationError as exc:
         said = "; ".join(str(error["msg"]).removeprefix("Value error, ") for error in exc.errors())
         raise WrongInput(said, remedy="give this command the HOURMARK_* settings of the dedup workers") from exc

@@ -73,7 +73,7 @@ def load(kind: type[S], environ: Mapping[str, str] | None = None) -> S:
     """
     environ = os.environ if environ is None else environ
     faults = [f"{name} is no setting{_nearest(name, kind)}" for name in unknown_names(kind, environ)]
-    values, unreadable = _from_files(kind, environ)
+    values, unreadable = from_files(kind, environ)
     garbled = _garbled(kind, environ)
     faults += unreadable + list(garbled.values())
     try:
@@ -131,7 +131,7 @@ def _hidden(names: Iterable[str]) -> Iterator[None]:
         os.environ.update(kept)
 
 
-def _from_files(kind: type[BaseSettings], environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+def from_files(kind: type[BaseSettings], environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     """Field → value of every setting that stands in a file, and what is wrong with these."""
     values: dict[str, Any] = {}
     faults: list[str] = []
