@@ -32,6 +32,7 @@ log = structlog.get_logger()
 TIMEOUT_S: Final = 10.0
 READY_S: Final = 0.5
 PATIENCE_S: Final = 10.0
+DECLARED_S: Final = 60.0  # the registry may have to wait for its own servers
 _CODE: Final = re.compile(r"[a-z_]{1,40}")
 
 SENT = Counter("hourmark_canary_sent_total", "Canary events that this receiver has sent through the front door")
@@ -87,7 +88,7 @@ class Canary:
         digest, told = token_digest(self._key), False
         since = time.monotonic()
         while not (self._partitions() and digest in self._tail.snapshot.keys):
-            if not told and time.monotonic() - since > PATIENCE_S:
+            if not told and time.monotonic() - since > DECLARED_S:
                 told = True
                 log.warning(
                     "canary events wait for their declaration: give the registry the same HOURMARK_CANARY_URL and HOURMARK_CANARY_KEY",

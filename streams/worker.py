@@ -251,5 +251,6 @@ async def main(settings: Settings) -> None:
         os.sched_setaffinity(0, {settings.cpu})
     logging.getLogger("aiokafka").setLevel(logging.ERROR)  # every reconnect is a warning there; ours come once per episode
     for handler in logging.getLogger().handlers:
-        handler.addFilter(OncePerEpisode("aiokafka"))
+        for library in ("aiokafka", "faust", "mode", "streams.consumer_thread"):  # the last speaks for mode, about our thread
+            handler.addFilter(OncePerEpisode(library))
     await Worker(settings).run(until_signal())
