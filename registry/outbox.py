@@ -43,6 +43,9 @@ class Publisher:
         self._moved = asyncio.Condition()
         self._wake = asyncio.Event()
         self._waiting = 0
+        # Asked at each scrape: while Kafka does not answer, the loop below hangs in a write and would set no gauge.
+        UNPUBLISHED.set_function(lambda: self.stored - self.published)
+        PUBLISHED.set_function(lambda: self.published)
 
     async def load(self) -> None:
         """Take the two revisions from the store."""
@@ -109,9 +112,7 @@ class Publisher:
             return
 
     async def _refresh(self) -> None:
-        newest, published, count = await asyncio.to_thread(self._store.outbox_state)
-        UNPUBLISHED.set(count)
-        PUBLISHED.set(published)
+        newest, published, _count = await asyncio.to_thread(self._store.outbox_state)
         async with self._moved:
             self.stored, self.published = max(self.stored, newest), published
             self._moved.notify_all()
