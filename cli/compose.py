@@ -113,11 +113,18 @@ class Project:
             origin=self.name,
         )
 
-    def left(self) -> list[str]:
-        """Containers, volumes and networks that bear the project's name: none after `down`."""
+    def volumes(self) -> set[str]:
+        """Of its containers, also those that bear no name."""
+        names = [container.name for container in self.containers()]
+        asked = '{{range .Mounts}}{{if eq .Type "volume"}}{{println .Name}}{{end}}{{end}}'
+        return set(self.docker("inspect", "--format", asked, *names).split()) if names else set()
+
+    def left(self, volumes: set[str]) -> list[str]:
+        """Containers, volumes and networks that bear the project's name, and those of `volumes` that are there: none after `down`."""
         label = f"label=com.docker.compose.project={self.name}"
         asked = (("ps", "--all", "--format", "{{.Names}}"), ("volume", "ls", "--quiet"), ("network", "ls", "--format", "{{.Name}}"))
-        return [line for words in asked for line in self.docker(*words, "--filter", label).splitlines() if line]
+        named = {line for words in asked for line in self.docker(*words, "--filter", label).splitlines() if line}
+        return sorted(named | volumes & set(self.docker("volume", "ls", "--quiet").split()))
 
     def compose(self, *words: str, timeout: float = 120.0) -> str:
         """What `docker compose WORDS` says. Raises Unreachable with its last words."""

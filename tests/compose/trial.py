@@ -75,9 +75,10 @@ class Trial:
             self._keep_logs()
             raise
         finally:
+            begun, volumes = time.monotonic(), self._project.volumes()
             self._project.down()
-        left = self._project.left()
-        self._note("down", "down -v", time.monotonic(), f"left behind: {', '.join(left)}" if left else "")
+        left = self._project.left(volumes)
+        self._note("down", "down -v", begun, f"left behind: {', '.join(left)}" if left else "")
         faults = [step for step in self._steps if step.wrong]
         rows = [(s.part, s.what, f"{s.seconds:.1f} s", s.stored, s.wrong or 0) for s in self._steps]
         columns = ("part", "what", "well after", "stored so far", "wrong")
