@@ -18,20 +18,20 @@ EVERY_S: Final = 5.0
 
 
 class Lag:
-    """`show` as often as you like. A partition on hold is read again from the chain's tip: its records count as unread until then."""
+    """`show` as often as you like: it looks every `every_s`. A partition on hold is read again from its tip: all of it is unread."""
 
-    def __init__(self, consumer: Any, batches: HourlyBatches, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, consumer: Any, batches: HourlyBatches, now: Callable[[], float] = time.time, every_s: float = EVERY_S) -> None:
         self._consumer, self._batches, self._now = consumer, batches, now
         self._book = LagBook()
         self._next: dict[Partition, int] = {}
         self._shown: set[str] = set()
-        self._at = 0.0
+        self._at, self._every_s = 0.0, every_s
 
     def show(self, held: Iterable[Partition]) -> None:
         moment = time.monotonic()
         if moment < self._at:
             return
-        self._at = moment + EVERY_S
+        self._at = moment + self._every_s
         held = set(held)
         for buffer in self._batches:
             self._next[buffer.partition] = buffer.next if buffer.partition not in held else buffer.tip.next
