@@ -52,9 +52,9 @@ COMPOSE := docker compose -f docker/compose.yaml
 up:
 	$(COMPOSE) up -d --build --wait
 
-# Volumes stay: events, hours and secrets are there at the next `make up`. `docker compose -f docker/compose.yaml down -v` takes all of it.
+# Volumes stay: events, hours and secrets are there at the next `make up`. With `-v` at the end they would go too.
 down:
-	$(COMPOSE) down
+	$(COMPOSE) --profile '*' down
 
 logs:
 	$(COMPOSE) logs --follow --tail 50 $(SERVICE)
