@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 import structlog
 from pydantic import SecretStr
 
-from .settings import PREFIX, PlatformSettings
+from .settings import FILE, PREFIX, PlatformSettings
 
 STRUCK: Final = "***"
 INTERNAL: Final = "internal"  # the code of what nobody expected
@@ -49,7 +49,7 @@ def secrets_in(environ: Mapping[str, str]) -> list[str]:
     """What may be a secret in an environment that nobody could read yet: told by the names."""
     found: list[str] = []
     for name, value in environ.items():
-        if name.startswith(PREFIX):
+        if name.startswith(PREFIX) and not name.endswith(FILE):  # where a secret stands is none
             found += [value, *_words(value)] if any(word in name for word in _TELLING) else []
             found += _password(value)
     return _known(found)

@@ -142,3 +142,7 @@ def test_every_error_line_carries_a_code() -> None:
     found = list(error_lines())
     assert len(found) >= 20
     assert [where for where, call in found if not any(keyword.arg == "code" for keyword in call.keywords)] == []
+
+
+def test_the_place_of_a_secret_may_be_told() -> None:
+    assert strike_out("/run/secrets/dedup cannot be read", secrets_in({"HOURMARK_DEDUP_SECRET_FILE": "/run/secrets/dedup"})).startswith("/run")
