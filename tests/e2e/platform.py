@@ -57,8 +57,8 @@ class Platform:
         """A new event type of the test's own, live on every node."""
         event_type = f"t{uuid.uuid4().hex[:8]}.{name}"
         declaration = {"event": event_type, "owner": "tests", "tier": "debug", "schema": SCHEMA, **more}
-        answer = Catalogue(self.registry).declare(event_type, declaration, wait=20.0)
-        assert answer["waited"] == "complete"
+        answer = Catalogue(self.registry).declare(event_type, declaration, wait=60.0)
+        assert answer["waited"] == "complete", answer
         return event_type
 
     @contextmanager
