@@ -14,10 +14,11 @@ from pathlib import Path
 
 import msgspec
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from .errors import PlatformError
-from .kafka import producer_config, read_now, tail_config
+from .kafka import client_config, producer_config, read_now, tail_config
 from .metrics import Gauge
 from .runtime import node_name
 from .schemas import EMPTY, Entry, Snapshot, decode_entry, entry_key, read_snapshot, snapshot_bytes
@@ -37,6 +38,8 @@ APPLIED_AT = Gauge("hourmark_control_applied_timestamp_seconds", "When this proc
 HEARTBEAT_S = 5.0
 SAVE_EVERY_S = 1.0
 SAVE_SHARE = 0.05  # of the time at most, however large the catalogue is
+LOOK_EVERY_S = 5.0
+LOOK_S = 2.0
 DISK_AFTER_S = 10.0  # that long the control topic is waited for, before a worker starts by what lies on the disk
 LIVE_S = 16.0  # a node that has not reported for three heartbeats is not waited for
 
@@ -173,14 +176,16 @@ class ControlTail:
             log.warning("cannot save the snapshot; a restart without Kafka would start empty", path=str(self._path), error=str(exc))
 
     def _tail(self) -> None:
-        consumer = Consumer(tail_config(self._settings, enable_partition_eof=True, fetch_wait_max_ms=50))
-        first: Snapshot | None = None  # what the topic alone says, until its end is reached once
-        lost = True
+        identity = _Identity(self._settings)
+        identity.changed()
+        consumer = self._from_the_beginning()
+        first: Snapshot | None = EMPTY  # what the topic alone says, until its end is reached once
         while not self._stop.is_set():
-            if lost:  # at first, and when the topic was made anew
-                consumer.assign([TopicPartition(CONTROL, 0, OFFSET_BEGINNING)])
-                first = EMPTY
             changes, ended, lost = self._read(consumer)
+            if lost or identity.changed():  # the topic was made anew: another consumer, because this one may stay deaf for it
+                consumer.close()
+                consumer, first = self._from_the_beginning(), EMPTY
+                continue
             if first is not None:
                 first = first.with_changes(changes) if changes else first
                 if ended:
@@ -192,6 +197,11 @@ class ControlTail:
             self._save_sometimes()
         self._save_sometimes(at_last=True)
         consumer.close()
+
+    def _from_the_beginning(self) -> Consumer:
+        consumer = Consumer(tail_config(self._settings, enable_partition_eof=True, fetch_wait_max_ms=50))
+        consumer.assign([TopicPartition(CONTROL, 0, OFFSET_BEGINNING)])
+        return consumer
 
     def _catch_up(self, topic: Snapshot) -> None:
         """The topic replaces the snapshot from disk, so that what was deleted meanwhile goes; a topic that knows less (wiped) does not."""
@@ -251,6 +261,28 @@ class ControlTail:
             producer.poll(0)
         except (BufferError, KafkaException) as exc:
             log.warning("cannot report on hourmark.nodes", error=str(exc))
+
+
+class _Identity:
+    """Is the control topic still the one that is being read? Offsets cannot tell: those of a topic made anew may look as if it went on."""
+
+    def __init__(self, settings: PlatformSettings) -> None:
+        self._admin = AdminClient(client_config(settings))
+        self._known = ""
+        self._look_at = 0.0
+
+    def changed(self) -> bool:
+        """Asks the brokers now and then; a topic that is away for a while is no other one."""
+        if time.monotonic() < self._look_at:
+            return False
+        self._look_at = time.monotonic() + LOOK_EVERY_S
+        try:
+            asked = self._admin.describe_topics(TopicCollection([CONTROL]), request_timeout=LOOK_S)
+            found = str(asked[CONTROL].result().topic_id)
+        except KafkaException:
+            return False
+        before, self._known = self._known, found
+        return bool(before) and before != found
 
 
 def _change(message: Message) -> tuple[str, Entry | None]:
