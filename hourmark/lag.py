@@ -6,7 +6,9 @@ is the oldest moment that is possible. So the answer is never too small once one
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+
+from .metrics import Gauge
 
 
 class LagBook:
@@ -38,3 +40,21 @@ class LagBook:
         for known in (self._newest, self._clear):
             for key in known.keys() - keys:
                 del known[key]
+
+
+class LagPage:
+    """Both lags of each event type on the metrics page; types that are told no more leave it."""
+
+    def __init__(self, records: Gauge, seconds: Gauge) -> None:
+        self._records, self._seconds = records, seconds
+        self._shown: set[str] = set()
+
+    def show(self, records: Mapping[str, int], seconds: Mapping[str, float]) -> None:
+        """By event type: records not yet finished, and the age of the oldest of them. Both hold the same types."""
+        for name, behind in records.items():
+            self._records.labels(name).set(behind)
+            self._seconds.labels(name).set(seconds[name])
+        for name in self._shown - records.keys():
+            self._records.remove(name)
+            self._seconds.remove(name)
+        self._shown = set(records)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from hourmark.lag import LagBook
+from hourmark.lag import LagBook, LagPage
 from hourmark.topics import Partition, clean_topic
 
 from . import telemetry
@@ -24,7 +24,7 @@ class Lag:
         self._consumer, self._batches, self._now = consumer, batches, now
         self._book = LagBook()
         self._next: dict[Partition, int] = {}
-        self._shown: set[str] = set()
+        self._page = LagPage(telemetry.LAG, telemetry.LAG_SECONDS)
         self._at, self._every_s = 0.0, every_s
 
     def show(self, held: Iterable[Partition]) -> None:
@@ -53,13 +53,7 @@ class Lag:
             name, behind = partition.event_type, max(0, end - upto, int(partition in held))
             records[name] = records.get(name, 0) + behind
             seconds[name] = max(seconds.get(name, 0.0), self._book.look(partition, behind, now))
-        for name, behind in records.items():
-            telemetry.LAG.labels(name).set(behind)
-            telemetry.LAG_SECONDS.labels(name).set(seconds[name])
-        for name in self._shown - records.keys():
-            telemetry.LAG.remove(name)
-            telemetry.LAG_SECONDS.remove(name)
-        self._shown = set(records)
+        self._page.show(records, seconds)
 
     def _end(self, partition: Partition) -> int | None:
         """Of the log, as the last fetch told."""

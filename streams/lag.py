@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from faust.types import TP
 
-from hourmark.lag import LagBook
+from hourmark.lag import LagBook, LagPage
 from hourmark.schemas import EventType
 
 from . import meters
@@ -18,7 +18,7 @@ class Lag:
 
     def __init__(self, book: LagBook, now: Callable[[], float] = time.time) -> None:
         self._book, self._now = book, now
-        self._shown: set[str] = set()
+        self._page = LagPage(meters.LAG, meters.LAG_SECONDS)
 
     def show(self, done: Mapping[TP, int], ends: Mapping[TP, int], types: Mapping[str, EventType]) -> None:
         """`done` and `ends`: next offsets to be finished, and to be written. Types of which no partition is owned leave the page."""
@@ -32,11 +32,5 @@ class Lag:
             behind = max(0, end - done[tp])
             records[found.event] = records.get(found.event, 0) + behind
             seconds[found.event] = max(seconds.get(found.event, 0.0), self._book.look(tp, behind, now))
-        for name, behind in records.items():
-            meters.LAG.labels(name).set(behind)
-            meters.LAG_SECONDS.labels(name).set(seconds[name])
-        for name in self._shown - records.keys():
-            meters.LAG.remove(name)
-            meters.LAG_SECONDS.remove(name)
-        self._shown = set(records)
+        self._page.show(records, seconds)
         self._book.keep(set(ends))
