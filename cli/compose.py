@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -44,14 +44,17 @@ class Container(NamedTuple):
 
 
 class Project:
-    """`lake`: an empty folder of the host that becomes the lake. `settings`: HOURMARK_* for every service."""
+    """`lake`: an empty folder of the host that becomes the lake. `settings`: HOURMARK_* for all services. `files`: compose files on top."""
 
-    def __init__(self, name: str, lake: Path, settings: Mapping[str, str], stack: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, lake: Path, settings: Mapping[str, str], stack: Mapping[str, str] | None = None, files: Sequence[Path] = ()
+    ) -> None:
         if not FILE.exists():
             raise Unreachable("containers are started from a checkout of hourmark only", where=str(FILE))
         if shutil.which("docker") is None:
             raise Unreachable("there is no docker here", remedy="install Docker Engine with the compose plugin")
         self.name, self.lake = name, lake
+        self._files = [word for file in (FILE, *files) for word in ("-f", str(file))]
         ports: list[int] = []
         for _ in PORTS:
             ports.append(free_port(ports))
@@ -126,9 +129,19 @@ class Project:
         named = {line for words in asked for line in self.docker(*words, "--filter", label).splitlines() if line}
         return sorted(named | volumes & set(self.docker("volume", "ls", "--quiet").split()))
 
+    @property
+    def command(self) -> list[str]:
+        """How compose is called for it, with the variables of `environ`."""
+        return ["docker", "compose", "-p", self.name, *self._files, "--env-file", os.devnull]
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """STACK_* and HOURMARK_* that its compose file asks for, and the rest of the process's own that concern nothing here."""
+        return self._environ
+
     def compose(self, *words: str, timeout: float = 120.0) -> str:
         """What `docker compose WORDS` says. Raises Unreachable with its last words."""
-        return self.docker("compose", "-p", self.name, "-f", str(FILE), "--env-file", os.devnull, *words, timeout=timeout)
+        return self.docker(*self.command[1:], *words, timeout=timeout)
 
     def docker(self, *words: str, timeout: float = 120.0) -> str:
         """What `docker WORDS` says. Raises Unreachable with its last words."""

@@ -9,16 +9,16 @@ from cli.failures import exit_code, lines
 from cli.output import console
 from hourmark.errors import PlatformError
 
-from .trial import Trial
+from .trial import PARTS, USUAL, trial
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.compose", description="Attack the stack in containers under load, then count.")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--only", default="", help="only these parts, with commas: demo, kill, scale, restart, upgrade")
+    parser.add_argument("--only", default="", help=f"only these parts, with commas: {', '.join(PARTS)} (else {', '.join(USUAL)})")
     asked = parser.parse_args()
     try:
-        return Trial(asked.seed, [part for part in asked.only.split(",") if part]).run()
+        return trial(asked.seed, [part for part in asked.only.split(",") if part])
     except PlatformError as exc:
         for label, text in lines(exc):
             console(stderr=True).print(f"{label}: {text}", markup=False)
