@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 from cli.output import console, table
@@ -19,10 +20,10 @@ class Step(NamedTuple):
 
 
 class Notes:
-    """Of one trial. `out`: where parts print what is more than a line."""
+    """Of one trial. `out`: where parts print what is more than a line; `keep`: a folder for what they have to show, if it is wanted."""
 
-    def __init__(self) -> None:
-        self.out, self._steps, self._started = console(), list[Step](), time.monotonic()
+    def __init__(self, keep: Path | None = None) -> None:
+        self.keep, self.out, self._steps, self._started = keep, console(), list[Step](), time.monotonic()
 
     def add(self, part: str, what: str, begun: float, wrong: str = "", stored: int = 0) -> None:
         """`begun`: by the monotonic clock."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from cli.compose import only_one
 from cli.demo.run import Plan
@@ -12,6 +13,7 @@ from cli.failures import ANSWER_IS_NO, FINE, WrongInput
 
 from .attack import ATTACKS, attack
 from .notes import Notes
+from .ramp import ramp
 from .stack import NAME
 
 DEMO_EVENTS = 20_000
@@ -24,7 +26,7 @@ def demo(notes: Notes) -> None:
     notes.add("demo", f"{DEMO_EVENTS:,} events, two workers killed", begun, "" if code == FINE else f"exit code {code}")
 
 
-OWN: dict[str, Callable[[Notes], None]] = {"demo": demo}
+OWN: dict[str, Callable[[Notes], None]] = {"demo": demo, "ramp": ramp}
 """Parts with a stack of their own."""
 
 USUAL = ("demo", *ATTACKS)
@@ -33,12 +35,12 @@ USUAL = ("demo", *ATTACKS)
 PARTS = (*OWN, *ATTACKS)
 
 
-def trial(seed: int, only: list[str]) -> int:
+def trial(seed: int, only: list[str], keep: Path | None = None) -> int:
     """The exit code. Raises PlatformError when a stack cannot be brought up at all."""
     for part in only:
         if part not in PARTS:
             raise WrongInput(f"no part {part}", remedy=f"there are: {', '.join(PARTS)}")
-    wanted, notes = only or USUAL, Notes()
+    wanted, notes = only or USUAL, Notes(keep)
     with only_one(NAME):
         for part in wanted:
             if part in OWN:
