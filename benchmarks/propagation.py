@@ -17,13 +17,14 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.trickle import fault, trickle
 from cli.catalogue import Catalogue
 from local.settings import StackSettings
 from local.stack import Stack
@@ -34,7 +35,6 @@ WAIT_S = 30.0
 EVERY_S = 0.05
 HOUR_SECONDS = 600
 STAGES = ("topics", "stored", "published", "receiver", "accepted", "dedup", "sink")
-SENDER = {"sdk": {"name": "bench", "version": "1"}, "app": "bench", "install": "6f1c0b7e", "sent_at": "2026-03-01T07:00:00.123Z"}
 
 
 def main(declarations: int = 200, rate: int = 2_000, tell: Callable[[str], None] = lambda _line: None) -> dict[str, Any]:
@@ -47,13 +47,13 @@ def main(declarations: int = 200, rate: int = 2_000, tell: Callable[[str], None]
         status = stack.status()
         run = Run(status.registry, status.receiver, status.write_key)
         run.await_nodes()
-        with run.load(rate):
+        with run.load(rate) as sent:
             for number in range(declarations):
                 run.declare(number)
                 if number % 20 == 19:
                     tell(f"{number + 1} of {declarations} declarations")
         shape = {"declarations": declarations, "rate": rate, "receivers": RECEIVERS}
-        return {"stage": "propagation", "shape": shape, "sent": run.sent, "late": run.late, **run.figures()}
+        return {"stage": "propagation", "shape": shape, "sent": sum(sent), "late": run.late, **run.figures()}
     finally:
         stack.down()
         shutil.rmtree(home, ignore_errors=True)
@@ -63,7 +63,7 @@ class Run:
     """One stack under measurement. Even numbers declare a new event type, odd ones add a field to the one before."""
 
     def __init__(self, registry: str, receiver: str, key: str) -> None:
-        self.sent, self.late = 0, 0
+        self.late = 0
         self._catalogue, self._receiver, self._key = Catalogue(registry), urlsplit(receiver).netloc, key
         self._stem = f"spread{secrets.token_hex(2)}"
         self._took: dict[str, list[dict[str, float]]] = {"new": [], "changed": []}
@@ -110,46 +110,22 @@ class Run:
         connection.connect()  # before: the receiver on the other end is chosen now
         published.wait(WAIT_S)
         deadline = time.monotonic() + WAIT_S
-        while not self._post(connection, [(name, payload)]):
+        while fault(connection, self._key, [_event(name, payload)]):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{name}: a receiver did not accept it within {WAIT_S:.0f} s")
             time.sleep(0.005)
         connection.close()
         return time.monotonic()
 
-    @contextmanager
-    def load(self, rate: int) -> Iterator[None]:
+    def load(self, rate: int) -> AbstractContextManager[list[int]]:
         """Events of another type at this rate, in the background. Raises RuntimeError at the end when some were not stored."""
         name = f"{self._stem}.load"
         self._catalogue.declare(name, _document(name, "number"), WAIT_S)
-        ended, failed = threading.Event(), list[str]()
+        return trickle(self._receiver, self._key, rate, lambda number: _event(name, {"number": number}), EVERY_S)
 
-        def run() -> None:
-            connection, share = http.client.HTTPConnection(self._receiver, timeout=60), max(1, round(rate * EVERY_S))
-            due = time.monotonic()
-            while not ended.wait(max(0.0, due - time.monotonic())):
-                due += EVERY_S
-                if not self._post(connection, [(name, {"number": self.sent + i}) for i in range(share)]):
-                    failed.append("an event of the load was not stored")
-                self.sent += share
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-        if failed:
-            raise RuntimeError(failed[0])
-
-    def _post(self, connection: http.client.HTTPConnection, events: list[tuple[str, dict[str, Any]]]) -> bool:
-        """True when all of them are stored."""
-        told = [{"type": name, "id": str(uuid.uuid4()), "time": "2026-03-01T06:59:58Z", "payload": payload} for name, payload in events]
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        connection.request("POST", "/v1/events", json.dumps({**SENDER, "events": told}), headers)
-        answer = connection.getresponse()
-        return answer.read().count(b'"stored"') == len(events)
+def _event(name: str, payload: dict[str, Any]) -> dict[str, Any]:
+    return {"type": name, "id": str(uuid.uuid4()), "time": "2026-03-01T06:59:58Z", "payload": payload}
 
 
 def _document(name: str, field: str) -> dict[str, Any]:

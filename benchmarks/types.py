@@ -19,7 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from benchmarks.end_to_end import cpu
 from benchmarks.payload import PRIVACY
+from benchmarks.trickle import fault, trickle
 from cli.catalogue import Catalogue
 from hourmark.hours import Hours, parse_label
 from hourmark.topics import SEALED_HOURS, clean_topic
@@ -185,40 +186,19 @@ class Run:
         started = time.monotonic()
         self._one(name)
         declared = time.monotonic() - started
-        _post(http.client.HTTPConnection(urlsplit(self._status.receiver).netloc, timeout=30), self._status.write_key, [_event(name, 0)])
+        connection = http.client.HTTPConnection(urlsplit(self._status.receiver).netloc, timeout=30)
+        if wrong := fault(connection, self._status.write_key, [_event(name, 0)]):
+            raise RuntimeError(wrong)
         stored = time.monotonic() - started
         with _tail(self._status.kafka, clean_topic(name), self._shape.partitions) as consumer:
             _until(f"an event of {name}", lambda: any(found.value() for found in consumer.consume(100, 0.05) if not found.error()))
         return {"declared_s": declared, "stored_s": stored, "flows_s": time.monotonic() - started}
 
-    @contextmanager
-    def _trickle(self) -> Iterator[None]:
+    def _trickle(self) -> AbstractContextManager[list[int]]:
         """Events of a tenth of the types, in the background. Raises RuntimeError at the end when some were not stored."""
         names = self._names[: max(1, round(len(self._names) * self._shape.busy))]
-        ended, failures = threading.Event(), list[str]()
-
-        def run() -> None:
-            connection = http.client.HTTPConnection(urlsplit(self._status.receiver).netloc, timeout=60)
-            share, number = max(1, round(self._shape.rate * SEND_EVERY_S)), 0
-            due = time.monotonic()
-            while not ended.wait(max(0.0, due - time.monotonic())):
-                due += SEND_EVERY_S
-                try:
-                    _post(connection, self._status.write_key, [_event(names[(number + i) % len(names)], number + i) for i in range(share)])
-                except RuntimeError as exc:
-                    failures.append(str(exc))
-                    return
-                number += share
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-        if failures:
-            raise RuntimeError(failures[0])
+        receiver = urlsplit(self._status.receiver).netloc
+        return trickle(receiver, self._status.write_key, self._shape.rate, lambda n: _event(names[n % len(names)], n), SEND_EVERY_S)
 
 
 Sealed = Mapping[tuple[str, int], tuple[int, int]]
@@ -260,21 +240,6 @@ def _tail(kafka: str, topic: str, partitions: int) -> Iterator[Consumer]:
 def _event(event_type: str, number: int) -> dict[str, Any]:
     payload = {"user_id": f"user-{number % 1000:06d}", "ms": number * 7919 % 300_000, "on": number % 3 == 0}
     return {"type": event_type, "id": str(uuid.uuid4()), "time": "2026-03-01T06:59:58Z", "seq": number, "attempt": 1, "payload": payload}
-
-
-def _post(connection: http.client.HTTPConnection, key: str, events: list[dict[str, Any]]) -> None:
-    """One request until it is answered, and all of it stored. Raises RuntimeError."""
-    sent = {"sdk": {"name": "bench", "version": "1"}, "app": "bench", "install": "6f1c0b7e", "sent_at": "2026-03-01T07:00:00.123Z"}
-    body = json.dumps({**sent, "events": events}, separators=(",", ":"))
-    while True:
-        connection.request("POST", "/v1/events", body, {"Authorization": f"Bearer {key}", "Content-Type": "application/json"})
-        answer = connection.getresponse()
-        said = answer.read()
-        if answer.status != 503:
-            break
-        time.sleep(0.05)
-    if answer.status != 200 or said.count(b'"stored"') != len(events):
-        raise RuntimeError(f"the receiver did not store everything: {answer.status} {said[:300]!r}")
 
 
 def _until(what: str, done: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
