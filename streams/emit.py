@@ -20,6 +20,7 @@ from hourmark.errors import BrokerUnavailable
 from hourmark.rejects import Reject, reject_headers
 from hourmark.topics import REJECTED, clean_topic
 
+from .brokers import Broker
 from .connection import addresses, security
 from .settings import Settings
 
@@ -54,6 +55,11 @@ class Emitter:
         if self._producer is not None:
             producer, self._producer = self._producer, None
             await producer.stop()
+
+    def brokers(self) -> list[Broker]:
+        """Those that the producer knows now; none before it is open."""
+        known = self._producer.client.cluster.brokers() if self._producer is not None else ()
+        return [Broker(found.nodeId, found.host, found.port) for found in known]
 
     async def emit(self, outputs: Iterable[tuple[str, int, Collection[CleanRecord]]], rejects: Sequence[tuple[bytes, Reject]]) -> None:
         """Write (event type, partition, records) and (original bytes, why), wait for every acknowledgement. Raises BrokerUnavailable."""

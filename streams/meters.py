@@ -63,6 +63,10 @@ UNDATED = Counter(
     "hourmark_dedup_duplicates_undated_total", "Copies whose id is no UUIDv7, so that it does not tell its age", ["event_type"]
 )
 INDEX_LOST = Gauge("hourmark_dedup_index_lost", "1 while the id index answers without its canary: its memory is gone, nothing goes on")
+KAFKA_FREE = Gauge(
+    "hourmark_kafka_free_bytes", "Bytes that a broker may still write below a log directory; asked once a minute", ["broker", "path"]
+)
+KAFKA_SIZE = Gauge("hourmark_kafka_size_bytes", "Size of the volume of a broker's log directory", ["broker", "path"])
 
 
 def count_slice(event_type: str, total: Tally, unchecked: bool) -> None:

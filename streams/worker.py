@@ -31,7 +31,9 @@ from . import meters
 from .app import DedupApp, consumer_of, create_app
 from .barriers import BarrierWriter
 from .beginning import open_index
+from .brokers import BrokerDisks
 from .catalogue import Catalogue
+from .connection import security
 from .day_seal import DaySealer
 from .emit import Emitter
 from .lag import Lag
@@ -129,6 +131,7 @@ class Worker:
         ]
         tasks.append(asyncio.create_task(self.index.watch()))
         tasks.append(asyncio.create_task(self._measure_index()))
+        tasks.append(asyncio.create_task(BrokerDisks(self.emitter.brokers, security(self.settings)).run()))
         if self.day_sealer is not None:
             tasks.append(asyncio.create_task(self.day_sealer.run()))
         crashed = asyncio.create_task(app._crashed.wait())
