@@ -17,9 +17,11 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from . import __version__
 from .errors import PlatformError
 from .kafka import client_config, producer_config, read_now, tail_config
-from .metrics import Gauge
+from .metrics import Gauge, Ready
+from .nodes import HEARTBEAT_S, TEXT_MOST, NodeReport
 from .runtime import node_name
 from .schemas import EMPTY, Entry, Snapshot, decode_entry, entry_key, read_snapshot, snapshot_bytes
 from .settings import PlatformSettings
@@ -35,34 +37,17 @@ KNOWN = Gauge(
 APPLIED = Gauge("hourmark_control_applied_revision", "Revision of the catalogue by which this process works", ["room"])
 APPLIED_AT = Gauge("hourmark_control_applied_timestamp_seconds", "When this process began to work by it, in seconds since 1970", ["room"])
 
-HEARTBEAT_S = 5.0
 SAVE_EVERY_S = 1.0
 SAVE_SHARE = 0.05  # of the time at most, however large the catalogue is
 LOOK_EVERY_S = 5.0
 LOOK_S = 2.0
 DISK_AFTER_S = 10.0  # that long the control topic is waited for, before a worker starts by what lies on the disk
-LIVE_S = 16.0  # a node that has not reported for three heartbeats is not waited for
-
-
-class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node says of itself on `hourmark.nodes`. `at`, `started_at`, `applied_at`: seconds since 1970.
-
-    `trouble`: why it cannot work by a newer revision that it knows.
-    """
-
-    node: str
-    room: str
-    revision: int
-    applied_at: float
-    started_at: float
-    at: float
-    trouble: str = ""
 
 
 class ControlTail:
     """`snapshot` is always usable (empty at first). `on_change` is called on the tail's thread with each new snapshot, before the
     revision counts as applied; a PlatformError from it is reported, and the revision does not count. A room that applies later passes
-    `reports=False` and calls `applied(revision)` itself.
+    `reports=False` and calls `applied(revision)` itself. `ready`: as for the MetricsPage; it is reported, too.
     """
 
     def __init__(
@@ -72,11 +57,12 @@ class ControlTail:
         on_change: Callable[[Snapshot], None] | None = None,
         *,
         reports: bool = True,
+        ready: Ready = lambda: None,
     ) -> None:
         self.snapshot: Snapshot = EMPTY
         self.caught_up = threading.Event()
         self.node = node_name(settings, room)
-        self._settings, self._room, self._on_change, self._reports = settings, room, on_change, reports
+        self._settings, self._room, self._on_change, self._reports, self._ready = settings, room, on_change, reports, ready
         self._path = Path(settings.home) / "snapshots" / f"{room}.json"
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -252,7 +238,9 @@ class ControlTail:
             applied_at=self._applied_at,
             started_at=self._started_at,
             at=time.time(),
-            trouble=self._trouble[:500],
+            trouble=self._trouble[:TEXT_MOST],
+            not_ready=(self._ready() or "")[:TEXT_MOST],
+            version=__version__,
         )
 
     def _say(self, producer: Producer, value: bytes | None) -> None:

@@ -57,7 +57,7 @@ class Receiver:
         self.url = ""
         self.broken = asyncio.Event()
         catalogue = Catalogue(lambda: self.tail.snapshot)
-        self.tail: Tail = tail if tail is not None else ControlTail(settings, "receiver", catalogue.prove)
+        self.tail: Tail = tail if tail is not None else ControlTail(settings, "receiver", catalogue.prove, ready=self.not_ready)
         self.publisher: Publisher = publisher if publisher is not None else KafkaPublisher(settings, self.broken.set)
         self.lookup = Lookup(settings.registry_url, self.tail.offer)
         self._origins = Origins(settings.web_origins)

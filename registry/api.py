@@ -99,7 +99,8 @@ class Api:
         for name, node in sorted(self._nodes.known.items()):
             facts = {"node": name, "room": node.report.room, "revision": node.report.revision, "live": node.live}
             times = {"applied_at": node.report.applied_at, "started_at": node.report.started_at, "heard_at": node.heard_at}
-            nodes.append(facts | times)
+            says = {"trouble": node.report.trouble, "not_ready": node.report.not_ready, "version": node.report.version}
+            nodes.append(facts | times | says)
         return answer({"revision": self._publisher.stored, "nodes": nodes})
 
     async def control(self, request: web.Request) -> web.Response:

@@ -13,8 +13,8 @@ import msgspec
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
-from hourmark.control import LIVE_S, NodeReport
 from hourmark.kafka import read_now, tail_config
+from hourmark.nodes import LIVE_S, NodeReport
 from hourmark.topics import NODES
 
 from .settings import Settings

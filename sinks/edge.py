@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from hourmark.control import ControlTail
 from hourmark.kafka import client_config, tail_config, wait_for_topics
+from hourmark.metrics import Ready
 from hourmark.runtime import node_name
 from hourmark.topics import REJECTED, SEALED_HOURS
 
@@ -45,10 +46,10 @@ def consumer_config(settings: Settings) -> dict[str, Any]:
     )
 
 
-def follow_control(settings: Settings, stop: Stop) -> ControlTail:
+def follow_control(settings: Settings, stop: Stop, ready: Ready) -> ControlTail:
     """The catalogue. Waits, saying so once, until Kafka and the platform's topics are there; for the control topic only where no
     snapshot lies on the disk."""
-    tail = ControlTail(settings, "sinks", reports=False).start()
+    tail = ControlTail(settings, "sinks", reports=False, ready=ready).start()
     admin = AdminClient(client_config(settings))
     wait_for_topics(admin, (REJECTED, SEALED_HOURS), stop.is_set, lambda line: log.warning(line))
     while not stop.is_set() and not tail.usable(0.1):

@@ -75,5 +75,6 @@ class Holds:
 
     def reason(self) -> str | None:
         """Why the worker is not ready, None when nothing waits."""
-        codes = sorted({hold.code for hold in self._held.values() if hold.paused})
-        return f"{len(self._held)} partitions on hold: {', '.join(codes)}" if codes else None
+        held = list(self._held.values())  # asked by other threads
+        codes = sorted({hold.code for hold in held if hold.paused})
+        return f"{len(held)} partitions on hold: {', '.join(codes)}" if codes else None

@@ -96,7 +96,7 @@ class SinkWorker:
             await_fit(self.store, self._settings.lake_url, stop)
             show_room(self._settings.lake_url)
             if self._catalogue is None:
-                tail = follow_control(self._settings, stop)
+                tail = follow_control(self._settings, stop, self.ready)
                 self._catalogue = tail
             self._wire(self._catalogue)
             self._consumer = Consumer(consumer_config(self._settings))

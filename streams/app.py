@@ -40,12 +40,12 @@ class DedupApp(faust.App):
     @property
     def has_its_share(self) -> bool:
         """Every partition that the group gives us is being read; that may be none, when it has more workers than partitions."""
-        consumer = consumer_of(self)
-        if self.rebalancing:
+        consumer: Any = self._consumer  # asked by other threads: `consumer` would make one
+        if consumer is None or self.rebalancing:
             return False
         if consumer.ledger is not None and not consumer.ledger.stale:
             return True
-        return self._idle_with is not None and self._idle_with == consumer.topics_now
+        return self._idle_with is not None and bool(self._idle_with == consumer.topics_now)
 
     def fail(self, exc: BaseException) -> None:
         """End the process: the worker waits for `failure`. Safe to call more than once."""

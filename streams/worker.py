@@ -63,7 +63,7 @@ class Worker:
         self.lag = Lag(self.pipeline.lags)
         self.barriers = BarrierWriter(settings)
         self.catalogue = Catalogue(settings)
-        self.tail = ControlTail(settings, "streams", reports=False)
+        self.tail = ControlTail(settings, "streams", reports=False, ready=self.not_ready)
         sealing = day_sealing(settings, memory)
         self.day_sealer = DaySealer(settings, sealing, lambda: self.tail.snapshot) if sealing is not None else None
         self.app: DedupApp | None = None

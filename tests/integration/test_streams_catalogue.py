@@ -7,8 +7,8 @@ import time
 import msgspec
 import pytest
 
-from hourmark.control import NodeReport
 from hourmark.event import frame
+from hourmark.nodes import NodeReport
 from hourmark.rejects import read_reject
 from hourmark.topics import NODES, PLATFORM_PARTITIONS, REJECTED, raw_topic
 from tests.streams.load import Load

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hourmark.control import LIVE_S, NodeReport
+from hourmark.nodes import LIVE_S, NodeReport
 from registry.nodes import Node, Nodes, Progress
 from tests.registry.service import settings_for
 
