@@ -12,7 +12,7 @@ import typer
 from hourmark import __version__
 from hourmark.errors import PlatformError, SettingsError
 
-from . import bench, dedup, demo, events, fsck, generate, lake, parked, rejected, sealing, send, stack, storm, tail, trace
+from . import acls, bench, dedup, demo, events, fsck, generate, lake, parked, rejected, sealing, send, stack, storm, tail, trace
 from .failures import UNREACHABLE, WRONG_INPUT, exit_code, lines
 from .workflow import commands as workflow
 
@@ -44,7 +44,7 @@ def root(
     """Events in; complete, duplicate-free, immutable hours out."""
 
 
-for module in (stack, demo, events, generate, workflow, send, tail, trace, parked, rejected, lake, sealing, fsck, dedup, bench, storm):
+for module in (stack, demo, events, generate, workflow, send, tail, trace, parked, rejected, lake, sealing, fsck, dedup, bench, storm, acls):
     module.register(app)
 
 

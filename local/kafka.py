@@ -103,14 +103,20 @@ class KafkaServer(Server):
         """Writes the configuration, fetches the jars when they are not here, formats the storage once. Raises ServerUnavailable."""
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir()
-        self._properties.write_text(
-            CONFIG.format(host=HOST, port=self.port, controller_port=self.controller_port, data=_property(self.data))
-        )
+        self._properties.write_text(self.configuration())
         (self.home / "log4j2.properties").write_text(LOGGING.format(level=self.log_level))
         formatted = self.home / "formatted"
         if not formatted.exists():
             self._format()
             formatted.touch()
+
+    def configuration(self) -> str:
+        """Its properties; of a name that stands there twice the last one counts."""
+        return CONFIG.format(host=HOST, port=self.port, controller_port=self.controller_port, data=_property(self.data))
+
+    def first_records(self) -> list[str]:
+        """Arguments of the storage's format: what must be known before the first start, like users."""
+        return []
 
     def command(self) -> list[str]:
         return [*self._java(), f"-Xms{min(self.heap_mb, 256)}m", f"-Xmx{self.heap_mb}m", "kafka.Kafka", str(self._properties)]
@@ -150,7 +156,7 @@ class KafkaServer(Server):
         # The first letter is fixed: an id that starts with a dash would be read as an option.
         cluster = base64.urlsafe_b64encode(b"h" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         done = subprocess.run(
-            [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)],
+            [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties), *self.first_records()],
             capture_output=True,
             text=True,
             check=False,
