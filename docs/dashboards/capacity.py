@@ -1,4 +1,4 @@
-"""What is used of what there is: processes, bytes in flight, the id index, the lake."""
+"""What is used of what there is: processes, bytes in flight, Kafka's disks, the id index, the lake."""
 
 from __future__ import annotations
 
@@ -49,6 +49,26 @@ CAPACITY = Dashboard(
                     "Requests and bytes",
                     "timeseries",
                     ((rate("hourmark_receiver_answered_total"), "requests/s"), (rate("hourmark_receiver_body_bytes_total"), "bytes/s")),
+                ),
+            ),
+        ),
+        (
+            "Kafka",
+            (
+                Panel(
+                    "Room on the brokers' disks",
+                    "timeseries",
+                    (("min by (broker, path) (hourmark_kafka_free_bytes / hourmark_kafka_size_bytes)", "free {{broker}} {{path}}"),),
+                    "percentunit",
+                    says="None from brokers older than 3.3, from services that hide their disks, and without the ACL Describe on Cluster.",
+                ),
+                Panel("Free on the brokers' disks", "timeseries", (("hourmark:kafka_free_bytes", "{{broker}} {{path}}"),), "bytes"),
+                Panel(
+                    "Full in (at the pace of the last hour)",
+                    "stat",
+                    (("min(hourmark:kafka_free_bytes / (deriv(hourmark:kafka_free_bytes[1h]) < 0) * -1)", ""),),
+                    "s",
+                    quiet=True,
                 ),
             ),
         ),
