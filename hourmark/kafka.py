@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from .errors import BrokerUnavailable, InvariantBroken, PlatformError, SettingsError
@@ -16,7 +16,13 @@ from .settings import PlatformSettings
 # level 2: at 3 the library prints a line per failed connection attempt; what fails comes back to us as an error anyway
 QUIET: Mapping[str, Any] = {"log_level": 2, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 2000}
 _LOG = logging.getLogger("confluent_kafka")
-_FATAL = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._FATAL}
+FORBIDDEN: Final = {  # an ACL is missing: somebody will give it, and the work goes on
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
+GIVE: Final = "give it the rights that `hourmark acls` lists"
 
 
 def client_config(settings: PlatformSettings, **extra: Any) -> dict[str, Any]:
@@ -75,7 +81,9 @@ def translate(error: KafkaError | KafkaException | None, what: str) -> PlatformE
     """A vendor error as ours: everything that may pass is BrokerUnavailable, the rest InvariantBroken. `what` says what was tried."""
     found: Any = error.args[0] if isinstance(error, KafkaException) and error.args else error
     text = found.str() if isinstance(found, KafkaError) else str(found)
-    if isinstance(found, KafkaError) and (found.fatal() or found.code() in _FATAL):
+    if isinstance(found, KafkaError) and found.code() in FORBIDDEN:
+        return BrokerUnavailable(f"{what}: Kafka does not allow it to this user; {GIVE} ({text})", retry_after=5.0)
+    if isinstance(found, KafkaError) and (found.fatal() or found.code() == KafkaError._FATAL):
         return InvariantBroken(f"{what}: {text}")
     return BrokerUnavailable(f"{what}: {text}")
 
@@ -125,24 +133,42 @@ def topic_config(admin: AdminClient, topic: str, timeout: float = 10.0) -> dict[
     return {name: str(entry.value) for name, entry in found.items()}
 
 
+def forbidden_topics(admin: AdminClient, topics: Iterable[str], timeout: float = 5.0) -> list[str]:
+    """Those of these topics that this user may not even see: to `partition_counts` they look as if they did not exist."""
+    found = []
+    for name, future in admin.describe_topics(TopicCollection(sorted(topics)), request_timeout=timeout).items():
+        try:
+            future.result()
+        except KafkaException as exc:
+            if exc.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                found.append(name)
+    return found
+
+
 def wait_for_topics(
-    client: AdminClient | Consumer | Producer,
+    admin: AdminClient,
     topics: Iterable[str],
     stopping: Callable[[], bool],
     on_wait: Callable[[str], None],
+    why: Callable[[], str],
     every: float = 0.5,
 ) -> dict[str, int]:
-    """Wait until all these topics exist (or `stopping`); `on_wait` gets one line per episode. Returns their partition counts."""
+    """Wait until all these topics exist (or `stopping`); `on_wait` gets one line per episode. Returns their partition counts.
+
+    `why`: why no broker answers, empty when nobody knows.
+    """
     wanted, told = set(topics), ""
     while not stopping():
         try:
-            found = partition_counts(client, wanted, timeout=5.0)
+            found = partition_counts(admin, wanted, timeout=5.0)
             missing = wanted - found.keys()
             if not missing:
                 return found
             line = f"waiting for topics {', '.join(sorted(missing))}: the registry creates them"
+            if forbidden := forbidden_topics(admin, missing):
+                line = f"waiting for topics {', '.join(forbidden)}: this user may not see them; {GIVE}"
         except BrokerUnavailable:
-            line = "waiting for Kafka: no broker answers"
+            line = f"waiting for Kafka: {why() or 'no broker answers'}"
         if line != told:
             on_wait(line)
             told = line

@@ -12,6 +12,7 @@ from hourmark.kafka import client_config, tail_config, wait_for_topics
 from hourmark.metrics import Ready
 from hourmark.runtime import node_name
 from hourmark.topics import REJECTED, SEALED_HOURS
+from hourmark.why_away import WhyAway
 
 from .settings import MIB, Settings
 
@@ -51,7 +52,7 @@ def follow_control(settings: Settings, stop: Stop, ready: Ready) -> ControlTail:
     snapshot lies on the disk."""
     tail = ControlTail(settings, "sinks", reports=False, ready=ready).start()
     admin = AdminClient(client_config(settings))
-    wait_for_topics(admin, (REJECTED, SEALED_HOURS), stop.is_set, lambda line: log.warning(line))
+    wait_for_topics(admin, (REJECTED, SEALED_HOURS), stop.is_set, lambda line: log.warning(line), WhyAway(settings))
     while not stop.is_set() and not tail.usable(0.1):
         pass
     return tail

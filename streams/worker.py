@@ -26,6 +26,7 @@ from hourmark.kafka import client_config, wait_for_topics
 from hourmark.metrics import MetricsPage
 from hourmark.runtime import EXIT_BROKEN, EXIT_UNREACHABLE, hard_exit_after, until_signal
 from hourmark.topics import REJECTED
+from hourmark.why_away import WhyAway
 
 from . import meters
 from .app import DedupApp, consumer_of, create_app
@@ -98,7 +99,7 @@ class Worker:
         self._waiting = "waiting for Kafka and the platform topics"
         self.tail.start()
         admin = AdminClient(client_config(self.settings))
-        await asyncio.to_thread(wait_for_topics, admin, (REJECTED,), stopping.done, log.info)
+        await asyncio.to_thread(wait_for_topics, admin, (REJECTED,), stopping.done, log.warning, WhyAway(self.settings))
         self._waiting = "waiting for the id index"
         await open_index(self.settings, self.index, self._wait_for)
         self._waiting = "waiting for the catalogue"

@@ -27,7 +27,7 @@ HOUR_SECONDS = 5
 
 
 class SecuredPlatform(Platform):
-    """`start` a room, or several processes of one (`sink-2`), each as the user `hourmark-ROOM`. Use as a context: at its end none is left."""
+    """`start` a room, or several processes of one (`sink-2`), as the user `hourmark-ROOM`. Use as a context: at its end none is left."""
 
     def __init__(self, home: Path, broker: SecuredKafka, redis_url: str) -> None:
         self.home, self.broker = home, broker
