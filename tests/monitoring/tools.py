@@ -120,12 +120,17 @@ class Prometheus:
 
 
 @contextmanager
-def running(folder: Path, targets: Sequence[str], rules: Path | None = None) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes these addresses every two seconds, and evaluates the rules every second. `folder` is its own."""
+def running(folder: Path, pages: Sequence[str] | Mapping[str, Sequence[str]], rules: Path | None = None) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes these addresses every two seconds, and evaluates the rules every second. `folder` is its own.
+
+    `pages` by service: each has the label `service`, as in containers. `rules`: a file, or a pattern for some.
+    """
+    found = pages.items() if isinstance(pages, Mapping) else [("", pages)]
+    targets = [{"targets": list(addresses), "labels": {"service": service}} for service, addresses in found]  # empty: as without it
     config = {
         "global": {"scrape_interval": "2s", "evaluation_interval": "1s"},
         "rule_files": [str(rules or RULES / "hourmark.rules.yml")],
-        "scrape_configs": [{"job_name": "hourmark", "static_configs": [{"targets": list(targets)}]}],
+        "scrape_configs": [{"job_name": "hourmark", "static_configs": targets}],
     }
     (folder / "prometheus.yml").write_text(json.dumps(config))
     with socket.socket() as free:
