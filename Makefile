@@ -67,9 +67,9 @@ logs:
 compose-demo: install
 	$(BIN)/hourmark demo --compose
 
-# Every container killed, scaled, restarted and upgraded under load, then an account by id: ten minutes at most.
+# Every container killed, scaled, restarted and upgraded under load, then an account by id: ten minutes at most. Other parts: PARTS=ramp,cost.
 compose-test: install
-	$(BIN)/python -m tests.compose
+	$(BIN)/python -m tests.compose $(if $(PARTS),--only $(PARTS))
 
 # New versions of everything: review the diff, run the tests, commit.
 lock:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import uuid
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cli.storm.field import FIELDS, Field
@@ -13,13 +15,13 @@ PATIENCE_S = 300.0
 
 
 class EventType(NamedTuple):
-    """`filling`: the payload, beside its `number`."""
+    """`payload`: of the event with this number."""
 
     name: str
     tier: str
     partitions: int
     fields: list[dict[str, Any]]
-    filling: dict[str, Any]
+    payload: Callable[[int], dict[str, Any]]
 
 
 class Paced(Sending):
@@ -29,7 +31,7 @@ class Paced(Sending):
         super().__init__(field, 0, "paced")
         self.rate = 0
         field.declare(event_type.name, tier=event_type.tier, partitions=event_type.partitions, fields=event_type.fields)
-        self._ledger, self._filling = field.ledgers[event_type.name], event_type.filling
+        self._ledger, self._payload = field.ledgers[event_type.name], event_type.payload
         self._client = Client.http(field.receiver, write_key=field.write_key, app="paced", block_timeout=PATIENCE_S)
 
     def work(self) -> None:
@@ -48,7 +50,7 @@ class Paced(Sending):
                 self._client.send(self._ledger.event_type, self.payload(), on_verdict=self._ledger.original)
 
     def payload(self) -> dict[str, Any]:
-        return {"number": next(self._number), **self._filling}
+        return self._payload(next(self._number))
 
     def check(self) -> None:
         """Raises what ended it early."""
@@ -68,4 +70,27 @@ class Paced(Sending):
         return wrong, self._ledger.unsettled
 
 
-SMALL = EventType("ramp.counted", "critical", 4, FIELDS, {"text": TEXT})
+def _small(number: int) -> dict[str, Any]:
+    return {"number": number, "text": TEXT}
+
+
+def _wide(number: int) -> dict[str, Any]:
+    """Two texts of their own for each event, six out of a hundred, and six numbers: some 450 bytes."""
+    own = {f"own{i}": uuid.uuid4().hex for i in range(2)}
+    shared = {f"shared{i}": f"{i} of a hundred: {number * (i + 1) % 100}" for i in range(6)}
+    return {"number": number, **own, **shared, **{f"value{i}": number * 0.25 + i for i in range(6)}}
+
+
+SMALL = EventType("ramp.counted", "critical", 4, FIELDS, _small)
+WIDE = EventType(
+    "cost.wide",
+    "standard",
+    2,
+    [
+        {"name": "number", "type": "long"},
+        *({"name": name, "type": "string"} for name in (*(f"own{i}" for i in range(2)), *(f"shared{i}" for i in range(6)))),
+        *({"name": f"value{i}", "type": "double"} for i in range(6)),
+    ],
+    _wide,
+)
+"""Fifteen columns."""

@@ -24,9 +24,9 @@ from .stack import Stack, short_hours
 from .timeline import ROOMS, Look, Timeline, scraped
 
 SLOW = Path(__file__).with_name("slow.yaml")
-LOAD = ((20, 500), (30, 3_000), (90, 6_000), (20, 3_000))  # seconds, events a second
+LOAD = ((15, 1_000), (15, 7_000), (80, 14_000), (15, 7_000))  # seconds, events a second
 AFTERWARDS = 300  # events a second, until as few workers run as before
-CALM_S = 150.0
+CALM_S = 180.0
 MOST = 3
 HOUR_SECONDS = 20
 OBSERVED_S = 90.0
@@ -83,6 +83,8 @@ def _missing(stack: Stack, prometheus: Prometheus) -> str:
     ill = [rule["name"] for rule in prometheus.rules() if rule["health"] != "ok"]
     if ill or not prometheus.rules():
         return f"rules that are not evaluated: {', '.join(ill) or 'all'}"
+    if (known := len(prometheus.query("hourmark:workers_wanted"))) != len(ROOMS):
+        return f"workers wanted are known of {known} rooms"
     stages = {one["metric"]["stage"] for one in prometheus.query("hourmark_canary_last_timestamp_seconds > 0")}
     return "" if {"sent", "stored", "clean"} <= stages else f"canaries only {', '.join(sorted(stages)) or 'nowhere'}"
 

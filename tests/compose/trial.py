@@ -12,6 +12,7 @@ from cli.demo.run import run as run_demo
 from cli.failures import ANSWER_IS_NO, FINE, WrongInput
 
 from .attack import ATTACKS, attack
+from .cost import cost
 from .notes import Notes
 from .ramp import ramp
 from .stack import NAME
@@ -26,7 +27,7 @@ def demo(notes: Notes) -> None:
     notes.add("demo", f"{DEMO_EVENTS:,} events, two workers killed", begun, "" if code == FINE else f"exit code {code}")
 
 
-OWN: dict[str, Callable[[Notes], None]] = {"demo": demo, "ramp": ramp}
+OWN: dict[str, Callable[[Notes], None]] = {"demo": demo, "ramp": ramp, "cost": cost}
 """Parts with a stack of their own."""
 
 USUAL = ("demo", *ATTACKS)
