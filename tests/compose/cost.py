@@ -49,7 +49,7 @@ def cost(notes: Notes) -> None:
         sender.check()
         slow = "" if rate > LEAST * RATE else f"{rate:,.0f} events/s: this machine is too busy, or too slow"
         stack.note(f"{rate:,.0f} events/s", begun, slow)
-        for line in (*_table(rest, load, rate), "", *_sizes(stack)):
+        for line in (*rows(rest, load, rate), "", *_sizes(stack)):
             stack.out.print(line, markup=False, soft_wrap=True)
         stack.account(sender)
 
@@ -83,12 +83,14 @@ def megabytes(said: str) -> float:
     return float(number) * UNITS[said.strip()[len(number) :]]
 
 
-def _table(rest: dict[str, Use], load: dict[str, Use], rate: float) -> Iterable[str]:
+def rows(rest: dict[str, Use], load: dict[str, Use], rate: float) -> Iterable[str]:
     """Markdown. Containers of one service stand in one row: the least and the most of them."""
     yield f"| container | at rest | | at {rate:,.0f} events/s | |"
     yield "|---|---|---|---|---|"
     for service in ORDER:
         names = [name for name in rest if name.rsplit("-", 2)[1] == service]
+        if not names:
+            continue
         each = f", each of {len(names)}" if len(names) > 1 else ""
         cells = " | ".join(_cells([use[name] for name in names]) for use in (rest, load))
         yield f"| `{service}`{each} | {cells} |"
