@@ -16,6 +16,9 @@ from .settings import PlatformSettings
 # level 2: at 3 the library prints a line per failed connection attempt; what fails comes back to us as an error anyway
 QUIET: Mapping[str, Any] = {"log_level": 2, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 2000}
 _LOG = logging.getLogger("confluent_kafka")
+MUTE: Final = logging.getLogger("hourmark.kafka.mute")  # of clients whose fatal errors our own lines tell
+MUTE.addHandler(logging.NullHandler())
+MUTE.propagate = False
 FORBIDDEN: Final = {  # an ACL is missing: somebody will give it, and the work goes on
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,

@@ -17,16 +17,18 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hourmark.errors import BrokerUnavailable, InvariantBroken, PlatformError
-from hourmark.kafka import producer_config, translate
+from hourmark.kafka import FORBIDDEN, MUTE, producer_config, translate
 from hourmark.runtime import node_name
 from hourmark.topics import NODES
 
+from .away import SILENT, Away
 from .settings import Settings
 
 log = structlog.get_logger()
 
 ANY_PARTITION: Final = -1
 RETRY_AFTER_S: Final = 2.0
+PROBE: Final = f"writing a test record to {NODES}"
 _POLL_S: Final = 0.001
 _IDLE_S: Final = 0.2
 _TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
@@ -99,7 +101,8 @@ class KafkaPublisher:
         self._outstanding = 0
         self._last_answer = 0.0  # time.monotonic() of the newest acknowledgement
         self._waiting_since = 0.0  # when the oldest probe without an answer left; 0: none
-        self._probing = self._told = self._heard = False
+        self._probing = self._heard = False
+        self._away = Away(settings)
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
         self._closed = False
@@ -142,8 +145,8 @@ class KafkaPublisher:
         if self.broken is not None:
             return self.broken.message
         if not self._last_answer:
-            return "Kafka has not acknowledged a record yet"
-        return "Kafka does not answer" if self.refusal() is not None else None
+            return self._away.reason or "Kafka has not acknowledged a record yet"
+        return self._away.reason or SILENT if self.refusal() is not None else None
 
     async def close(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
@@ -162,7 +165,7 @@ class KafkaPublisher:
             if error.code() in _TOO_LARGE:
                 self._send_alone(delivery, index)
             else:
-                self._failed(delivery, error)
+                self._failed(delivery, error, delivery.records[index][0])
             return
         self._outstanding -= 1
         self._heard = True
@@ -193,17 +196,16 @@ class KafkaPublisher:
             self._outstanding -= 1
             delivery.too_large(index)
         else:
-            self._failed(delivery, error)
+            self._failed(delivery, error, delivery.records[index][0])
 
-    def _failed(self, delivery: Delivery, error: KafkaError | KafkaException | BufferError) -> None:
+    def _failed(self, delivery: Delivery, error: KafkaError | KafkaException | BufferError, topic: str) -> None:
         self._outstanding -= 1
+        self._away.refused_record(error, topic)
         if isinstance(error, BufferError):
             delivery.failed(BrokerUnavailable(f"the Kafka client's queue is full: {error}", retry_after=RETRY_AFTER_S))
             return
-        failure = translate(error, "storing an event")
-        if isinstance(failure, InvariantBroken):
-            self._break(failure)
-        delivery.failed(failure)
+        found = translate(error, "storing an event")  # of what is fatal `poll` tells, and `_fatal` decides
+        delivery.failed(found if isinstance(found, BrokerUnavailable) else BrokerUnavailable(found.message, retry_after=RETRY_AFTER_S))
 
     def _break(self, failure: InvariantBroken) -> None:
         if self.broken is None:
@@ -214,9 +216,12 @@ class KafkaPublisher:
     def _poll(self) -> None:
         if self._closed:
             return
-        self._producer.poll(0)
-        if self._singles is not None:
-            self._singles.poll(0)
+        try:
+            self._producer.poll(0)
+            if self._singles is not None:
+                self._singles.poll(0)
+        except KafkaException as exc:  # what is fatal comes so, and not to `error_cb`
+            self._fatal(exc)
         if self._heard:
             self._heard = False
             self._answered()
@@ -226,17 +231,14 @@ class KafkaPublisher:
 
     def _answered(self) -> None:
         self._last_answer, self._waiting_since = time.monotonic(), 0.0
-        if self._told:
-            self._told = False
-            log.info("Kafka answers again")
+        self._away.over()
 
     def _probe_if_silent(self) -> None:
         """A null record under a key of our own on hourmark.nodes: compaction keeps none of them."""
         now = time.monotonic()
         patience = _IMPATIENT_S if self._outstanding or self._waiting_since else self._settings.probe_s
-        if self._waiting_since and not self._told and self.refusal() is not None:
-            self._told = True
-            log.warning("Kafka does not answer, refusing requests", waiting_s=round(now - self._waiting_since, 1))
+        if self.refusal() is not None:
+            self._away.silent(self._waiting_since)
         if self._probing or now - self._last_answer < patience:
             return
         self._probing = True
@@ -245,20 +247,32 @@ class KafkaPublisher:
             self._producer.produce(NODES, None, self._probe_key, ANY_PARTITION, self._probed)
         except (BufferError, KafkaException) as exc:
             self._probing = False
-            log.warning("cannot probe Kafka", error=str(exc))
+            if isinstance(exc, KafkaException):
+                self._away.refused(exc, PROBE)
 
     def _probed(self, error: KafkaError | None, _message: Message) -> None:
         self._probing = False
         if error is None:
             self._answered()
-        elif error.fatal():
-            self._break(InvariantBroken(f"the producer: {error.str()}"))
+        elif error.code() in FORBIDDEN:
+            self._away.refused(error, PROBE)
 
-    def _troubled(self, error: KafkaError) -> None:
-        if error.fatal():
-            self._break(InvariantBroken(f"the producer: {error.str()}"))
-        else:
-            self._last_answer = min(self._last_answer, time.monotonic() - self._settings.probe_s)  # probe at once
+    def _troubled(self, _error: KafkaError) -> None:
+        self._last_answer = min(self._last_answer, time.monotonic() - self._settings.probe_s)  # probe at once
+
+    def _fatal(self, exc: KafkaException) -> None:
+        """The producer can do nothing more. If it only lacks a right, another one may do better; what this one held is answered `retry`."""
+        if exc.args[0].code() not in FORBIDDEN:
+            self._break(InvariantBroken(f"the producer: {exc.args[0].str()}"))
+            return
+        self._away.refused(exc, "storing events")
+        old, self._producer = self._producer, Producer(_config(self._settings, self._troubled))
+        old.purge()
+        old.poll(0)
+        if self._singles is not None:
+            self._singles.purge()
+            self._singles.poll(0)
+            self._singles = None
 
 
 def _resolve(future: asyncio.Future[Delivery], delivery: Delivery) -> None:
@@ -277,4 +291,4 @@ def _config(settings: Settings, on_error: Callable[[KafkaError], None]) -> dict[
         queue_buffering_max_kbytes=max(1 << 20, settings.inflight_bytes // 256),
         topic_metadata_refresh_interval_ms=5_000,  # events for a partition that was just added are answered `retry` until then
     )
-    return {**config, "error_cb": on_error}
+    return {**config, "error_cb": on_error, "logger": MUTE}

@@ -4,14 +4,13 @@ behind newer: Kafka fences every writer but the one that took the pen last. Bloc
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from hourmark.errors import BrokerUnavailable
-from hourmark.kafka import producer_config
+from hourmark.kafka import MUTE, producer_config, translate
 from hourmark.topics import CONTROL
 
 from .rows import OutboxRow
@@ -19,9 +18,6 @@ from .settings import Settings
 
 DELIVERY_S: Final = 10.0
 TRANSACTION_S: Final = 15.0  # after that the broker itself ends what a dead registry left open, and readers go on
-_SILENT: Final = logging.getLogger("hourmark.registry.pen")  # the client calls it fatal to be fenced; here it is every day's business
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
 _FENCED: Final = {
     KafkaError._FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
@@ -52,7 +48,7 @@ class Pen:
         """Returns when nobody else can write any more. Costs nothing while the pen is ours as far as we know. Raises BrokerUnavailable."""
         if self._producer is not None:
             return
-        producer = Producer(self._config, logger=_SILENT)
+        producer = Producer(self._config, logger=MUTE)  # it calls it fatal to be fenced; here it is every day's business
         try:
             producer.init_transactions(DELIVERY_S)
         except KafkaException as exc:
@@ -82,6 +78,8 @@ class Pen:
             producer.poll(0)
 
 
-def _away(exc: BaseException) -> BrokerUnavailable:
-    found = exc.args[0] if exc.args else exc
-    return BrokerUnavailable(f"writing to {CONTROL}: {found.str() if isinstance(found, KafkaError) else found}")
+def _away(exc: KafkaException | BufferError) -> BrokerUnavailable:
+    """Whatever it is: the next pen may do better."""
+    what = f"writing to {CONTROL}"
+    found = translate(exc, what) if isinstance(exc, KafkaException) else BrokerUnavailable(f"{what}: {exc}")
+    return found if isinstance(found, BrokerUnavailable) else BrokerUnavailable(found.message)

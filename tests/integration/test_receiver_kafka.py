@@ -231,7 +231,7 @@ async def test_kafka_killed_and_restarted_under_load(kafka_server: KafkaServer, 
         await until(lambda: len(client.stored) > 500, "load")
         await asyncio.to_thread(kafka_server.kill)
         await until(lambda: client.answers["503"] > 0, "refusals")
-        assert running.not_ready() == "Kafka does not answer"
+        assert (running.not_ready() or "").startswith("Kafka does not answer")
         await asyncio.to_thread(kafka_server.start)
         before = len(client.stored)
         await until(lambda: len(client.stored) > before + 500, "recovery")

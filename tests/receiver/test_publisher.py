@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from receiver.publisher import Delivery, KafkaPublisher
 from receiver.settings import Settings
@@ -39,8 +39,9 @@ async def test_a_producer_that_is_broken_says_so_once(tmp_path: Path) -> None:
     publisher = KafkaPublisher(Settings(kafka="127.0.0.1:9", home=tmp_path), lambda: told.append("broken"))
     delivery = Delivery(2, lambda _: told.append("settled"))
     fatal = KafkaError(KafkaError._FATAL, "out of order", fatal=True)
-    publisher._failed(delivery, fatal)
-    publisher._failed(delivery, fatal)
+    for _ in range(2):
+        publisher._fatal(KafkaException(fatal))
+        publisher._failed(delivery, fatal, "a.topic")
     assert told == ["broken", "settled"]
     assert publisher.broken is not None
     assert publisher.not_ready() == publisher.broken.message
