@@ -12,10 +12,11 @@ from types import TracebackType
 import structlog
 from aiohttp import web
 
-from hourmark.errors import InvariantBroken, RegistryUnavailable, Unavailable
+from hourmark.errors import BrokerUnavailable, InvariantBroken, RegistryUnavailable, Unavailable
 from hourmark.metrics import MetricsPage, listen_address, render
 from hourmark.runtime import until_signal
 from hourmark.serving import AppRunner
+from hourmark.why_away import WhyAway
 
 from .api import Api
 from .canary import make_sure
@@ -159,14 +160,16 @@ class Registry:
 
     async def _begin(self) -> list[StoredEvent]:
         """Everything Kafka must have before the first change: waits for it, with one line per reason. Returns the topics that stood."""
+        why, told = WhyAway(self.settings), set[str]()
         while True:
             try:
                 standing, self._catalog.sources = await asyncio.to_thread(recover, self.settings, self._store, self._provisioner)
                 break
             except Unavailable as exc:
-                if self._reason != exc.code:
-                    log.warning("waiting for Kafka; reads are served meanwhile", message=exc.message)
-                self._reason = exc.code
+                self._reason = (await asyncio.to_thread(why) if isinstance(exc, BrokerUnavailable) else "") or exc.message
+                if self._reason not in told:
+                    log.warning("waiting for Kafka; reads are served meanwhile", code=exc.code, message=self._reason)
+                told.add(self._reason)
                 await asyncio.sleep(RETRY_S)
         secret = self.settings.local_write_key.get_secret_value()
         if secret:

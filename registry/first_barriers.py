@@ -14,7 +14,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaExceptio
 from hourmark.errors import BrokerUnavailable, PlatformError
 from hourmark.event import raw_barrier_headers
 from hourmark.hours import Hours
-from hourmark.kafka import producer_config, translate
+from hourmark.kafka import MUTE, producer_config, translate
 
 from .settings import Settings
 
@@ -31,7 +31,8 @@ class FirstBarriers:
 
     def __init__(self, settings: Settings) -> None:
         self._hours: Hours = settings.hours
-        self._producer = Producer(producer_config(settings, linger_ms=0, delivery_timeout_ms=20_000))
+        self._config = {**producer_config(settings, linger_ms=0, delivery_timeout_ms=20_000), "logger": MUTE}
+        self._producer = Producer(self._config)
 
     def close(self) -> None:
         self._producer.purge()
@@ -62,14 +63,18 @@ class FirstBarriers:
             answered.add(where)
             kind, at = message.timestamp() if error is None else (None, 0)
             if error is not None:
-                failed[where[0]] = translate(error, f"writing the first barriers of {where[0]}")
+                self._failed(error, where[0], failed)
             elif kind == TIMESTAMP_LOG_APPEND_TIME:
                 stamps[where] = at
 
         self._await_partitions(hours)
         for (topic, number), hour in hours.items():
             headers: Any = raw_barrier_headers(hour)
-            self._producer.produce(topic, value=None, partition=number, headers=headers, on_delivery=delivered)
+            try:
+                self._producer.produce(topic, value=None, partition=number, headers=headers, on_delivery=delivered)
+            except KafkaException as exc:
+                answered.add((topic, number))
+                self._failed(exc.args[0], topic, failed)
             self._producer.poll(0)
         deadline = time.monotonic() + TIMEOUT_S
         while len(answered) < len(hours) and time.monotonic() < deadline:
@@ -77,6 +82,13 @@ class FirstBarriers:
         for topic, _ in hours.keys() - stamps.keys():
             failed.setdefault(topic, BrokerUnavailable(f"writing the first barriers of {topic}: no append time came back"))
         return stamps
+
+    def _failed(self, error: KafkaError, topic: str, failed: dict[str, PlatformError]) -> None:
+        found = translate(error, f"writing the first barriers of {topic}")
+        if error.fatal() or error.code() == KafkaError._FATAL:  # it will never write again, where another one may: a right was missing
+            self._producer = Producer(self._config)
+            found = BrokerUnavailable(found.message)
+        failed[topic] = found
 
     def _await_partitions(self, wanted: Iterable[Where]) -> None:
         """Wait until the producer knows all partitions; it refuses others without asking the broker."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
-from hourmark.errors import BrokerUnavailable
-from hourmark.kafka import producer_config, translate
+from hourmark.errors import BrokerUnavailable, PlatformError
+from hourmark.kafka import MUTE, producer_config, translate
 from hourmark.rejects import Reject, reject_headers
 from hourmark.settings import PlatformSettings
 from hourmark.topics import REJECTED, SEALED_HOURS, clean_topic
@@ -42,7 +42,8 @@ class Outbox(Protocol):
 
 class KafkaOutbox:
     def __init__(self, settings: PlatformSettings) -> None:
-        self._producer = Producer(producer_config(settings, linger_ms=5, delivery_timeout_ms=10_000))
+        self._config = {**producer_config(settings, linger_ms=5, delivery_timeout_ms=10_000), "logger": MUTE}
+        self._producer = Producer(self._config)
 
     def reject(self, refused: Iterable[Refused]) -> None:
         records = [(REJECTED, item.reject.event_type.encode(), item.value, reject_headers(item.reject)) for item in refused]
@@ -71,11 +72,18 @@ class KafkaOutbox:
                 self._produce(topic, key, value, headers, delivered)
             left = self._producer.flush(12.0)
         except KafkaException as exc:
-            raise translate(exc, "writing to the platform topics") from exc
+            raise self._failed(exc.args[0]) from exc
         if failed:
-            raise translate(failed[0], "writing to the platform topics")
+            raise self._failed(failed[0])
         if left:
             raise BrokerUnavailable(f"{left} records for the platform topics are not acknowledged in time")
+
+    def _failed(self, error: KafkaError) -> PlatformError:
+        found = translate(error, "writing to the platform topics")
+        if error.fatal() or error.code() == KafkaError._FATAL:  # it will never write again, where another one may: a right was missing
+            self._producer = Producer(self._config)
+            return BrokerUnavailable(found.message)
+        return found
 
     def _produce(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]], delivered: Any) -> None:
         while True:
