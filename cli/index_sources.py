@@ -16,7 +16,7 @@ from hourmark.hours import Hours, label
 from hourmark.kafka import partition_counts, tail_config, translate
 from hourmark.settings import PlatformSettings
 from hourmark.topics import clean_topic, event_type_of, is_event_type
-from sinks.ids import Coverage, coverage, read_ids, sealed_files
+from sinks.ids import Coverage, Origins, coverage, read_ids, sealed_files
 from sinks.store import Store
 from sinks.watermarks import types
 
@@ -78,7 +78,7 @@ class LakeSource:
                 self._counter.done += 1
 
     def _read(self, name: str, path: str, sources: Mapping[int, int]) -> Iterator[Piece]:
-        for rows in read_ids(self._store, path, sources, self._hours):
+        for rows in read_ids(self._store, path, Origins(sources, self.covered[name].seams), self._hours):
             yield Piece(name, rows.append_ms, rows.ids, rows.owners)
 
 

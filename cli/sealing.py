@@ -1,4 +1,5 @@
-"""Commands of an operator of the lake: `seal` presents an hour that something blocks, `lake sweep` takes away what has done its work."""
+"""Commands of an operator of the lake: `seal` presents an hour that something blocks, `lake sweep` takes away what has done its work,
+`lake new-log` lets it go on after Kafka was lost."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(seal)
     lake.command()(sweep)
+    lake.command("new-log")(new_log)
     app.add_typer(lake, name="lake")
 
 
@@ -75,6 +77,58 @@ def _who() -> str:
         return f"{getpass.getuser()}@{platform.node()}"
     except (KeyError, OSError):  # a container's user without a name
         return f"?@{platform.node()}"
+
+
+def new_log(
+    event_types: Annotated[list[str] | None, typer.Argument(metavar="[TYPE]...", help="Only these event types.")] = None,
+    accepted: Annotated[bool, typer.Option("--yes", help="Do it. Without it only what would be done is shown.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the commit chains for good.")] = "Kafka was lost",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Go on with clean topics that were made anew, after Kafka was lost.
+
+    What the lake has stays, and hours that were open are sealed with it, `complete: false`. Nothing is done where a clean topic is the
+    one that the lake was written from. Refused where it holds anything older than the lake's end. Exit code 1 when a type is refused.
+    """
+    from hourmark.topics import clean_topic
+    from sinks.books import iso
+    from sinks.clean_log import CleanLogs
+    from sinks.seams import NoSeam, sew
+    from sinks.watermarks import types
+
+    from .addresses import find
+    from .failures import ANSWER_IS_NO
+    from .hour_rows import require_type, store_of
+    from .output import console, print_json, table
+
+    at = find("kafka", "lake")
+    store, logs, by = store_of(at), CleanLogs(at.settings()), f"{_who()}: {reason}"
+    for event_type in event_types or ():
+        require_type(store, at, event_type)
+    wanted = event_types or types(store)
+    widths = logs.widths(clean_topic(name) for name in wanted)
+    rows: list[tuple[str, int, int, str]] = []
+    refused: dict[str, str] = {}
+    for name in wanted:
+        try:
+            cut = sew(store, logs, name, widths.get(clean_topic(name), 0), by, dry=not accepted)
+        except NoSeam as exc:
+            refused[name] = str(exc)
+            continue
+        rows += [(name, one.partition, one.position, iso(one.before_ms)) for one in cut]
+    if as_json:
+        done = [dict(zip(("type", "partition", "position", "lake_until"), row, strict=True)) for row in rows]
+        print_json({"accepted": accepted, "partitions": done, "refused": refused})
+    else:
+        if rows:
+            columns = ("event type", "partition", "goes on at", "lake written until")
+            console().print(table(columns, rows, right=columns[1:3]))
+        for name, why in refused.items():
+            console().print(f"{name}: {why}", markup=False)
+        said = "start the sink workers" if accepted else "nothing is done yet; to go on with the new logs: --yes"
+        console().print(said if rows else "no clean topic is another one than the lake was written from")
+    if refused:
+        raise typer.Exit(ANSWER_IS_NO)
 
 
 def sweep(

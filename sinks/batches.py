@@ -77,7 +77,8 @@ class PartitionBuffer:
 
     def __init__(self, partition: Partition, tip: Tip) -> None:
         self.partition, self.tip = partition, tip
-        self.next = tip.next
+        self.next = tip.offset
+        self.appended_ms = tip.appended_ms  # on the clean log, of the newest record
         self.closed = tip.closed
         self.groups: dict[tuple[int, int], Group] = {}
         self.barriers: list[CleanBarrier] = []
@@ -94,7 +95,7 @@ class PartitionBuffer:
 
     @property
     def empty(self) -> bool:
-        return self.next == self.tip.next
+        return self.next == self.tip.offset
 
     def hour_bytes(self) -> int:
         """Size of the largest hour held."""
@@ -169,6 +170,9 @@ class PartitionBuffer:
             raise InvariantBroken("a barrier of another raw partition", partition=self.partition, near_offset=self.next)
         self._mark = mark
         if self.closed is not None and barrier.hour <= self.closed:
+            if self.tip.seam is not None and barrier.first == 0:
+                self.barriers.append(barrier)  # the first of another raw log closes nothing new, and the next interval begins at it
+                return
             self.misplaced += 1  # closes nothing; the audit of the next hour will find the broken interval
             return
         self.barriers.append(barrier)

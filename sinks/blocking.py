@@ -70,7 +70,7 @@ def blocks(line: Line, hour: int, now: Situation) -> list[Block]:
 
 def _of_partition(line: Line, partition: int, now: Situation) -> Block:
     """From the sink backwards: the first place where something waits. A sink that has read everything waits for dedup."""
-    flow, position = now.flows.get(partition, Flow()), line.books[partition].next
+    flow, position = now.flows.get(partition, Flow()), line.books[partition].offset
     behind = flow.end - position if flow.end is not None else 0
     if behind > 0 and flow.owned is False:
         return Block(partition, Reason.NO_OWNER, f"no sink worker owns the partition; {behind:,} records wait")

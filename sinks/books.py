@@ -25,6 +25,7 @@ class Books:
             resume = NEW
         self.partition = partition
         self.next = resume.entry if resume else 0
+        self.seam = resume.seam if resume else None
         self.owed = resume.owed if resume else None
         self.closed: int | None = None
         self.floor: int | None = None
@@ -35,11 +36,17 @@ class Books:
         self._sealed = sealed
         self._mentions: dict[int, int] = {}  # entry → newest hour that it speaks of
 
+    @property
+    def offset(self) -> int:
+        """The clean offset at `next`."""
+        return self.next - (self.seam.position if self.seam is not None else 0)
+
     def absorb(self, entry: CommitEntry) -> None:
         """Take in the entry that starts at `next`."""
         if self.closed is None and self._sealed is None:
             self._find_floor(entry)
         self.next = entry.next
+        self._pass_seam(entry)
         owing = self.owed is not None and entry.first >= self.owed.entry
         for part in entry.parts:
             if self._open(part.hour) or owing:
@@ -58,6 +65,12 @@ class Books:
         if entry.closed is not None:
             self.closed = entry.closed
         self._mentions[entry.first] = max([*entry.hours, *(barrier.hour for barrier in entry.barriers)], default=-1)
+
+    def _pass_seam(self, entry: CommitEntry) -> None:
+        if entry.seam is not None:
+            self.seam = entry.seam
+            if entry.next == entry.seam.position:
+                self._last = None  # the raw log before it is gone: no interval goes on across
 
     def _open(self, hour: int) -> bool:
         return self._sealed is None or hour > self._sealed
@@ -107,6 +120,8 @@ class Books:
         for link in closing:
             faults += _interval(before, link)
             before = _last(link)
+        if self.seam is not None and self.seam.opens(barrier):
+            faults.append("Kafka was lost before the hour was whole: what the lake had not written by then is missing")
         return account, [f"partition {self.partition}: {fault}" for fault in faults]
 
     def _closing(self, hour: int) -> list[CleanBarrier] | None:
@@ -142,7 +157,7 @@ class Books:
         for barrier in self._barriers:
             if barrier.hour <= hour:
                 last = _last(barrier)
-        return Resume(entry=entry, last=last, owed=self._owed_after(hour))
+        return Resume(entry=entry, last=last, owed=self._owed_after(hour), seam=self.seam)
 
     def _owed_after(self, hour: int) -> Owed | None:
         if self.has_closed(hour):

@@ -14,23 +14,35 @@ from hourmark.errors import ChainConflict, LakeUnavailable
 from hourmark.topics import Partition
 
 from . import layout
-from .manifest import Checkpoint, CommitEntry, Mark, decode, digest, encode
+from .manifest import Checkpoint, CommitEntry, Mark, Seam, decode, digest, encode
 from .store import Store
 
 TRIES = 5
 
 
 class Tip(NamedTuple):
-    """State of a partition after its newest entry. `next`: the clean offset to go on from. `digest`: of that entry, empty for none."""
+    """State of a partition after its newest entry. `next`: the position to go on from. `digest`: of that entry, empty for none."""
 
     next: int = 0
     mark: Mark | None = None
     closed: int | None = None
     digest: str = ""
+    appended_ms: int = 0
+    seam: Seam | None = None
+
+    @property
+    def shift(self) -> int:
+        """The position of the clean log's offset 0."""
+        return self.seam.position if self.seam is not None else 0
+
+    @property
+    def offset(self) -> int:
+        """The clean offset to go on from."""
+        return self.next - self.shift
 
 
 def tip_after(entry: CommitEntry, data: bytes) -> Tip:
-    return Tip(entry.next, entry.mark, entry.closed, digest(data))
+    return Tip(entry.next, entry.mark, entry.closed, digest(data), entry.appended_ms, entry.seam)
 
 
 class CommitChain:

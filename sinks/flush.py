@@ -84,7 +84,7 @@ class Flusher:
             type=buffer.partition.event_type,
             partition=buffer.partition.number,
             first=buffer.tip.next,
-            next=buffer.next,
+            next=buffer.next + buffer.tip.shift,
             mark=buffer.mark,
             closed=buffer.closed,
             parts=parts,
@@ -94,6 +94,8 @@ class Flusher:
             foreign=len(buffer.foreign),
             previous=buffer.tip.digest,
             writer=self._writer,
+            appended_ms=buffer.appended_ms,
+            seam=buffer.tip.seam,
         )
         crashpoint("sink.before_entry")
         tip, won = self._chain.extend(buffer.tip, entry)
@@ -156,7 +158,7 @@ class _Writing(NamedTuple):
 
     def path(self, digest: str) -> str:
         assert self.shape is not None
-        first, last = self.buffer.tip.next, self.buffer.next - 1
+        first, last = self.buffer.tip.next, self.buffer.next + self.buffer.tip.shift - 1
         name = f"{first:020d}-{last:020d}-{label(self.hour)}-s{self.shape.schema_id}-{digest}"
         return layout.part(*self.buffer.partition, name)
 

@@ -24,6 +24,7 @@ from .store import Store
 from .watermarks import open_books, sealed_hours
 
 PIECE: Final = 20_000
+NOBODY: Final = 0  # sources begin at 1
 _COLUMNS: Final = ("_event_id", "_append_time", "_raw_partition", "_raw_offset")
 
 
@@ -44,22 +45,35 @@ class Files(NamedTuple):
     gone: list[str]
 
 
+class Origins(NamedTuple):
+    """Which raw log the rows of a file came from. `sources`: raw partition → source. `seams`: raw partition → append time in ms up to
+    which its rows are of a log that is gone; their owner is nobody, since another record may have their coordinates now."""
+
+    sources: Mapping[int, int]
+    seams: Mapping[int, int]
+
+
 class Coverage(NamedTuple):
-    """Where the ids of a type are: in the sealed hours, in the parts behind them, and in the clean topic from `tips` on."""
+    """Where the ids of a type are: in the sealed hours, in the parts behind them, and in the clean topic from the offsets `tips` on.
+
+    `seams`: as in Origins.
+    """
 
     sealed: list[int]
     unsealed: Files
     tips: Mapping[int, int]
+    seams: Mapping[int, int]
 
 
 def coverage(store: Store, event_type: str) -> Coverage:
     """What the lake holds of a type now. An hour that is sealed meanwhile may appear twice, never not at all."""
     books, chain = open_books(store, event_type), CommitChain(store)
     parts = [part for book in books for found in book.parts.values() for part in found]
-    marks = {book.partition: chain.tip(Partition(event_type, book.partition)).mark for book in books}
-    sources = {partition: mark.source for partition, mark in marks.items() if mark is not None}
+    tips = {book.partition: chain.tip(Partition(event_type, book.partition)) for book in books}
+    sources = {partition: tip.mark.source for partition, tip in tips.items() if tip.mark is not None}
+    seams = {partition: tip.seam.before_ms for partition, tip in tips.items() if tip.seam is not None}
     unsealed = Files([part.path for part in parts], sum(part.rows for part in parts), sources, [])
-    return Coverage(sealed_hours(store, event_type), unsealed, {book.partition: book.next for book in books})
+    return Coverage(sealed_hours(store, event_type), unsealed, {book.partition: book.offset for book in books}, seams)
 
 
 def sealed_files(store: Store, event_type: str, hour: int) -> Files:
@@ -82,21 +96,24 @@ def sealed_files(store: Store, event_type: str, hour: int) -> Files:
     return Files([part for part in parts if part not in gone], plan.totals.rows, sources, gone)
 
 
-def read_ids(store: Store, path: str, sources: Mapping[int, int], hours: Hours) -> Iterator[IdRows]:
+def read_ids(store: Store, path: str, origins: Origins, hours: Hours) -> Iterator[IdRows]:
     """The events of one file, those appended in one hour together. Raises LakeUnavailable."""
     with closing(store.open(path)) as file:
         try:
             for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(batch_size=PIECE, columns=list(_COLUMNS)):
-                yield from _by_hour(batch, sources, hours)
+                yield from _by_hour(batch, origins, hours)
         except (OSError, pa.ArrowException) as exc:
             raise LakeUnavailable(f"{path}: {type(exc).__name__}: {exc}", path=path) from exc
 
 
-def _by_hour(batch: Any, sources: Mapping[int, int], hours: Hours) -> Iterator[IdRows]:
+def _by_hour(batch: Any, origins: Origins, hours: Hours) -> Iterator[IdRows]:
     text, times, partitions, offsets = (batch.column(name) for name in _COLUMNS)
     append_ms = times.cast(pa.int64()).to_numpy() // 1000
     partition, offset = partitions.to_numpy().astype(np.int64), offsets.to_numpy()
-    source = np.array([sources.get(number, 1) for number in range(int(partition.max(initial=0)) + 1)], np.int64)[partition]
+    numbers = range(int(partition.max(initial=0)) + 1)
+    source = np.array([origins.sources.get(number, 1) for number in numbers], np.int64)[partition]
+    if origins.seams:
+        source[append_ms <= np.array([origins.seams.get(number, -1) for number in numbers], np.int64)[partition]] = NOBODY
     owners = (source << 56 | partition << 40 | offset).astype(">i8")
     ids = np.frombuffer(bytes.fromhex("".join(text.to_pylist()).replace("-", "")), np.uint8).reshape(-1, 16)
     of: Any = hours.of(append_ms)  # plain arithmetic, which numpy does for all at once

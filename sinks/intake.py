@@ -47,11 +47,17 @@ class _Lane:
         self.expected = buffer.next if buffer is not None else -1
         self.values: list[bytes] = []
         self.stamps: list[bytes] = []
+        self.newest: Message | None = None
 
     def settle(self) -> None:
         if self.values and self.buffer is not None:
             self.buffer.add(self.values, self.stamps)
             self.values, self.stamps = [], []
+
+    def end(self) -> None:
+        self.settle()
+        if self.newest is not None and self.buffer is not None:
+            self.buffer.appended_ms = self.newest.timestamp()[1]
 
 
 class _Columns:
@@ -110,6 +116,7 @@ class Intake:
                 self._one_by_one(messages[low:high], gaps)
             else:
                 buffer.add(columns.values[low:high], columns.stamps[low:high])
+                buffer.appended_ms = messages[high - 1].timestamp()[1]
 
     def _one_by_one(self, messages: Sequence[Message], gaps: set[Partition]) -> None:
         lanes: dict[tuple[str, int], _Lane] = {}
@@ -127,6 +134,7 @@ class Intake:
                     gaps.add(lane.buffer.partition)
                 continue
             lane.expected += 1
+            lane.newest = message
             headers: Any = message.headers()  # a list of pairs; the stubs allow what only producers pass
             value = message.value()
             if value is not None and headers and len(headers) == 1 and headers[0][0] == STAMP_HEADER and len(headers[0][1]) == STAMP.size:
@@ -136,7 +144,7 @@ class Intake:
                 lane.settle()
                 self._unusual(lane, value, headers)
         for lane in lanes.values():
-            lane.settle()
+            lane.end()
 
     def _lane(self, lanes: dict[tuple[str, int], _Lane], topic: str, number: int) -> _Lane:
         lane = lanes.get((topic, number))

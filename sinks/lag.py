@@ -34,7 +34,7 @@ class Lag:
         self._at = moment + self._every_s
         held = set(held)
         for buffer in self._batches:
-            self._next[buffer.partition] = buffer.next if buffer.partition not in held else buffer.tip.next
+            self._next[buffer.partition] = buffer.next if buffer.partition not in held else buffer.tip.offset
             if buffer.newest_ms:
                 self._book.read(buffer.partition, buffer.newest_ms)
         mine = held | {buffer.partition for buffer in self._batches}

@@ -39,10 +39,28 @@ class HourCount(msgspec.Struct, kw_only=True, omit_defaults=True):
     skewed: int = 0
 
 
-class CommitEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One link of the commit chain of a clean partition: what became of the clean offsets `first` … `next` - 1.
+class Seam(msgspec.Struct, frozen=True, kw_only=True):
+    """Where another clean log begins in a chain: its offset 0 stands at `position`. What the chain holds before was appended up to
+    `before_ms`, and had closed the hour `closed`. Positions of a chain are clean offsets until its first seam.
+    """
 
-    `mark` and `closed` are the state after it; `previous` is the SHA-256 of the entry before (empty for the first).
+    position: int
+    before_ms: int
+    closed: int | None
+
+    def opens(self, barrier: CleanBarrier) -> bool:
+        """Whether this barrier of the log behind it closes an hour in which the log before may have been lost.
+
+        That at raw offset 0 closes all hours before the log's first, the next one that in which the log begins.
+        """
+        return barrier.first <= 1 and (self.closed is None or barrier.hour > self.closed)
+
+
+class CommitEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One link of the commit chain of a clean partition: what became of its positions `first` … `next` - 1.
+
+    `mark` and `closed` are the state after it; `previous` is the SHA-256 of the entry before (empty for the first). `appended_ms`: clean
+    append time of the last record, by which the log is known again; 0: unknown. `seam`: the newest one before `next`.
     """
 
     format_version: int = FORMAT
@@ -59,6 +77,8 @@ class CommitEntry(msgspec.Struct, frozen=True, kw_only=True):
     foreign: int
     previous: str
     writer: str
+    appended_ms: int = 0
+    seam: Seam | None = None
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +181,7 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
     entry: int
     last: LastBarrier | None
     owed: Owed | None = None
+    seam: Seam | None = None
 
 
 class Writer(msgspec.Struct, frozen=True, kw_only=True):

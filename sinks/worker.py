@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaException
 
 from hourmark.control import ControlTail
 from hourmark.crashpoints import clock
-from hourmark.errors import LakeUnavailable, Unavailable
+from hourmark.errors import BrokerUnavailable, LakeUnavailable, Unavailable
 from hourmark.kafka import translate
 from hourmark.metrics import MetricsPage
 from hourmark.runtime import node_name
@@ -24,6 +24,7 @@ from hourmark.topics import Partition, clean_topic, event_type_of
 from . import telemetry
 from .batches import HourlyBatches, PartitionBuffer
 from .catalogue import Catalogue, Schemas
+from .clean_log import CleanLogs
 from .columnar import ColumnarDecoder
 from .commits import CommitChain, Tip
 from .decode import Decoder, RowDecoder
@@ -73,6 +74,7 @@ class SinkWorker:
         self._chain = CommitChain(self.store)
         self.batches = HourlyBatches(settings.buffer_bytes, settings.part_bytes)
         self._intake = Intake(self.batches)
+        self._logs = CleanLogs(settings)
         self._holds = Holds()
         self._subscribed: set[str] = set()
         self._followed: Snapshot | None = None
@@ -168,13 +170,14 @@ class SinkWorker:
     def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
         assert self.sealer is not None
         telemetry.REBALANCES.inc()
+        tips = self._patiently([_partition(where) for where in partitions])
+        if tips is None:
+            return  # stopping: nothing will be read any more
         for where in partitions:
             partition = _partition(where)
-            tip = self._patiently(partition)
-            if tip is None:
-                return  # stopping: nothing will be read any more
+            tip = tips[partition]
             self.batches.open(partition, tip)
-            where.offset = tip.next
+            where.offset = tip.offset
             if partition.number == 0:
                 self.sealer.adopt(partition.event_type)
         consumer.incremental_assign(partitions)
@@ -190,17 +193,24 @@ class SinkWorker:
             if partition.number == 0:
                 self.sealer.drop(partition.event_type)
 
-    def _patiently(self, partition: Partition) -> Tip | None:
-        """Ask the lake until it answers; None when the worker stops meanwhile."""
+    def _patiently(self, partitions: list[Partition]) -> dict[Partition, Tip] | None:
+        """Where their chains end, in the logs that they were written from. Asks lake and Kafka until they answer; None when the worker
+        stops meanwhile. Raises OffsetLost when a log is another one.
+        """
         deadline, told = time.monotonic() + ASSIGN_PATIENCE_S, False
+        tips: dict[Partition, Tip] = {}
         while not self._stop.is_set():
             try:
-                return self._chain.tip(partition)
-            except LakeUnavailable as exc:
+                for partition in partitions:
+                    if partition not in tips:
+                        tips[partition] = self._chain.tip(partition)
+                self._logs.check(tips)
+                return tips
+            except (LakeUnavailable, BrokerUnavailable) as exc:
                 if time.monotonic() > deadline:
                     raise
                 if not told:
-                    log.warning("the lake does not answer; waiting to take over partitions", error=exc.message)
+                    log.warning("waiting to take over partitions", code=exc.code, error=exc.message)
                     told = True
                 self._stop.wait(exc.retry_after)
         return None
@@ -224,12 +234,12 @@ class SinkWorker:
         if buffer.partition.number == 0 and flushed.tip.closed != buffer.tip.closed:
             self.sealer.wake(buffer.partition.event_type)
         if flushed.won:
-            self._steering.written(buffer.partition, flushed.tip.next)
+            self._steering.written(buffer.partition, flushed.tip.offset)
             self._count(buffer, flushed)
         else:
             telemetry.CONFLICTS.labels(buffer.partition.event_type).inc()
             told = "another worker has written this entry; going on behind it"
-            log.info(told, event_type=buffer.partition.event_type, partition=buffer.partition.number, next=flushed.tip.next)
+            log.info(told, event_type=buffer.partition.event_type, partition=buffer.partition.number, next=flushed.tip.offset)
             self._steering.rewind(buffer.partition)
 
     def _count(self, buffer: PartitionBuffer, flushed: Flushed) -> None:
@@ -247,8 +257,8 @@ class SinkWorker:
                 code="closed_hour",
                 event_type=name,
                 partition=buffer.partition.number,
-                offset=entry.first,
-                next=entry.next,
+                offset=buffer.tip.offset,
+                next=flushed.tip.offset,
                 records=buffer.misplaced,
                 closed=entry.closed,
             )

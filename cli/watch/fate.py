@@ -112,8 +112,8 @@ class LakeView:
         now = around.situation(event_type, newest_ended(self._at))
         found = blocks(line, stamp.hour, now) if stamp.hour > (line.sealed if line.sealed is not None else -1) else []
         why = [block.detail if block.partition is None else f"partition {block.partition}: {block.detail}" for block in found]
-        tip = CommitChain(self.store).tip(Partition(event_type, stamp.partition)).next
-        if clean_offset >= tip:
+        tip = CommitChain(self.store).tip(Partition(event_type, stamp.partition))
+        if clean_offset >= tip.offset:
             where = "in Kafka: the sink has not written it out yet"
             return {"row": False, "why": [*why, *([around.trouble] if around.trouble else [])], "where": where}
         parts = [
@@ -121,7 +121,7 @@ class LakeView:
             for book in line.in_order()
             for held in book.parts.values()
             for part in held
-            if _covers(part.path, stamp, clean_offset)
+            if _covers(part.path, stamp, clean_offset + tip.shift)
         ]
         return {"row": False, "why": why, "where": f"in a staged part: {parts[0]}" if parts else "written out; the hour is being presented"}
 
@@ -131,11 +131,11 @@ def hour_of(file: str) -> int:
     return parse_folder("/".join(file.split("/")[-3:-1]))
 
 
-def _covers(path: str, stamp: Stamp, clean_offset: int) -> bool:
+def _covers(path: str, stamp: Stamp, position: int) -> bool:
     name = path.rpartition("/")[2]
     return (
         f"/{layout.partition_folder(stamp.partition)}/" in path
-        and int(name[:20]) <= clean_offset <= int(name[21:41])
+        and int(name[:20]) <= position <= int(name[21:41])
         and label(stamp.hour) in name
     )
 

@@ -152,8 +152,8 @@ class Opener:
         try:
             places = [place for place in places if place[1] < self._log.counts([topic]).get(topic, 0)]
             ends, begins = self._log.ends(places), self._log.begins(places)
-            spans = {place: Span(max(stands.tips[place[1]].next, begins[place]), ends[place]) for place in places}
-            lost = [place[1] for place in places if begins[place] > stands.tips[place[1]].next]
+            spans = {place: Span(max(stands.tips[place[1]].offset, begins[place]), ends[place]) for place in places}
+            lost = [place[1] for place in places if begins[place] > stands.tips[place[1]].offset]
             if lost:
                 notes.append(f"{event_type}: Kafka has lost records of partitions {lost} that no sink has written")
                 spans = {place: span for place, span in spans.items() if place[1] not in lost}
@@ -252,4 +252,4 @@ def waiting_rows(store: Store, log: Reader, event_type: str) -> int:
     except PlatformError:
         return 0
     written = sum(hour.written for book in books for hour in book.counts.values())
-    return written + sum(max(ends.get((topic, book.partition), 0) - book.next, 0) for book in books)
+    return written + sum(max(ends.get((topic, book.partition), 0) - book.offset, 0) for book in books)

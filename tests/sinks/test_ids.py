@@ -11,7 +11,7 @@ from hourmark.event import Coordinates
 from hourmark.hours import Hours
 from sinks import layout
 from sinks.disk import DiskStore
-from sinks.ids import Coverage, coverage, read_ids, sealed_files
+from sinks.ids import Coverage, Origins, coverage, read_ids, sealed_files
 from sinks.store import Store
 from tests.sinks.fakes import HOUR, HOUR_MS, PAYLOAD, DictStore, Feed, declared, event_id, value_of, wire_schema
 from tests.sinks.room import Room
@@ -36,7 +36,7 @@ def found_in(store: Store, covered: Coverage) -> dict[bytes, Coordinates]:
     found: dict[bytes, Coordinates] = {}
     for one in [*files, covered.unsealed]:
         for path in one.paths:
-            for rows in read_ids(store, path, one.sources, Hours()):
+            for rows in read_ids(store, path, Origins(one.sources, {}), Hours()):
                 ids = [rows.ids[at : at + 16] for at in range(0, len(rows.ids), 16)]
                 owners = [Coordinates.unpack(rows.owners[at : at + 8]) for at in range(0, len(rows.owners), 8)]
                 found.update(zip(ids, owners, strict=True))
@@ -104,7 +104,7 @@ def test_events_of_two_append_hours_come_apart() -> None:
     feed.record(value_of(SCHEMA, 2, {"user": "u", "ms": 2}), HOUR + 2)
     room.drain(feed)
     covered = coverage(room.store, TYPE)
-    rows = [rows for path in covered.unsealed.paths for rows in read_ids(room.store, path, covered.unsealed.sources, Hours())]
+    rows = [rows for path in covered.unsealed.paths for rows in read_ids(room.store, path, Origins(covered.unsealed.sources, {}), Hours())]
     assert sorted(row.append_ms // HOUR_MS for row in rows) == [HOUR + 1, HOUR + 2]
     joined = [(row.append_ms // HOUR_MS, row.ids) for row in rows]
     assert sorted(joined) == [(HOUR + 1, event_id(1)), (HOUR + 2, event_id(2))]
