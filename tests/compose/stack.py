@@ -56,6 +56,7 @@ class Stack:
         self.place = home() / "compose-test" / part
         self.project = Project(NAME, self.place / "lake", settings or short_hours(), variables, files)
         self.watch = books.Watch(self.project.lake)
+        self.fetch: Callable[[], None] = lambda: None  # brings a lake that lies elsewhere into the project's folder
         self._faults = notes.faults()
 
     def __enter__(self) -> Self:
@@ -106,6 +107,7 @@ class Stack:
 
     def look(self) -> None:
         """At the sealed hours so far: none may change or go."""
+        self.fetch()
         self.watch.look(sorted(self.field.ledgers))
 
     def account(self, senders: Senders, ending: str = "") -> None:
@@ -118,6 +120,7 @@ class Stack:
         names, deadline = sorted(field.ledgers), time.monotonic() + SEAL_S
         while not books.sealed_long_enough(lake, names, until) and time.monotonic() < deadline:
             time.sleep(0.5)
+            self.fetch()
         self.look()
         ledgers = [field.ledgers[name] for name in names]
         accounts = [books.strike(lake, ledger, until, self.watch, field.spoilt) for ledger in ledgers]

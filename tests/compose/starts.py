@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from cli.compose import Project
 from cli.failures import Unreachable
@@ -17,7 +18,7 @@ from .stack import Stack, short_hours
 PART = "starts"
 OURS = ("registry", "receiver", "dedup", "sink")
 SERVERS = ("kafka", "redis", "postgres")
-FAULTS_S, WAITING_S, READY_S = 60.0, 60.0, 120.0
+FAULTS_S, WAITING_S, READY_S = 180.0, 180.0, 240.0
 WRONG = {"HOURMARK_LOG_FORMATT": "json", "HOURMARK_LOG_FORMAT": "xml", "HOURMARK_HOUR_SECONDS": "0"}
 MISSING = {  # without its secrets a service names the files that it cannot read
     "registry": "HOURMARK_REGISTRY_DATABASE_URL_FILE",
@@ -77,14 +78,23 @@ def _ends_with_all_faults(project: Project, service: str) -> str:
         return f"its first line lacks {', '.join(missing)}: {found[0][:300]}"
     if "did you mean HOURMARK_LOG_FORMAT?" not in found[0]:
         return f"no word on what was meant: {found[0][:300]}"
-    ended = json.loads(project.docker("inspect", "--format", "{{json .State}}", name))
-    code, restarts = ended["ExitCode"], int(project.docker("inspect", "--format", "{{.RestartCount}}", name))
-    if not restarts and ended["Running"]:
+    while time.monotonic() < deadline:
+        state, restarts = _state(project, name)
+        if restarts or not state["Running"]:
+            break
+        time.sleep(0.3)
+    else:
         return "it goes on"
-    if code not in (0, 2):  # 0 while it has just been started again
-        return f"exit code {code}, not 2"
+    if state["ExitCode"] not in (0, 2):  # 0 while it has just been started again
+        return f"exit code {state['ExitCode']}, not 2"
     found = said(project, name)
     return "" if len(found) <= restarts + 2 else f"{len(found)} lines in {restarts + 1} starts"
+
+
+def _state(project: Project, container: str) -> tuple[dict[str, Any], int]:
+    """As the engine tells it, and how often it was started again."""
+    found = json.loads(project.docker("inspect", "--format", '{"state": {{json .State}}, "restarts": {{.RestartCount}}}', container))
+    return found["state"], found["restarts"]
 
 
 def absent(notes: Notes, server: str) -> None:

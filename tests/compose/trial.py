@@ -12,10 +12,14 @@ from cli.demo.run import run as run_demo
 from cli.failures import ANSWER_IS_NO, FINE, WrongInput
 
 from .attack import ATTACKS, attack
+from .backup import backup
 from .cost import cost
+from .full import full
 from .notes import Notes
 from .ramp import ramp
+from .s3 import s3
 from .stack import NAME
+from .starts import starts
 
 DEMO_EVENTS = 20_000
 DEMO_HOUR_S = 10
@@ -27,7 +31,15 @@ def demo(notes: Notes) -> None:
     notes.add("demo", f"{DEMO_EVENTS:,} events, two workers killed", begun, "" if code == FINE else f"exit code {code}")
 
 
-OWN: dict[str, Callable[[Notes], None]] = {"demo": demo, "ramp": ramp, "cost": cost}
+OWN: dict[str, Callable[[Notes], None]] = {
+    "demo": demo,
+    "ramp": ramp,
+    "cost": cost,
+    "starts": starts,
+    "full": full,
+    "s3": s3,
+    "backup": backup,
+}
 """Parts with a stack of their own."""
 
 USUAL = ("demo", *ATTACKS)
