@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from . import __version__
 from .errors import PlatformError
-from .kafka import client_config, producer_config, read_now, tail_config
+from .kafka import FORBIDDEN, client_config, producer_config, read_now, tail_config, translate
 from .metrics import Gauge, Ready
 from .nodes import HEARTBEAT_S, TEXT_MOST, NodeReport
 from .runtime import node_name
@@ -67,7 +67,7 @@ class ControlTail:
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._report_now = threading.Event()
-        self._troubled = False
+        self._troubled = self._unheard = False
         self._unsaved, self._save_at = False, 0.0
         self._trouble = ""
         self._applied, self._applied_at, self._started_at = 0, 0.0, time.time()
@@ -213,15 +213,16 @@ class ControlTail:
                 lost = lost or error.code() in _LOST
                 if not self._troubled:
                     self._troubled = True
-                    log.warning(
-                        "control topic is unreadable, working by the last snapshot", error=error.str(), revision=self.snapshot.revision
-                    )
+                    said = translate(error, f"reading {CONTROL}").message
+                    log.warning("control topic is unreadable, working by the last snapshot", error=said, revision=self.snapshot.revision)
         if lost:
             self._stop.wait(0.2)
         return changes, ended, lost
 
     def _report(self) -> None:
-        producer = Producer(producer_config(self._settings, linger_ms=0, delivery_timeout_ms=5000))
+        # not idempotent: nothing can make that producer fatal, and the newest report is the one that counts
+        more = {"enable_idempotence": False, "max_in_flight": 1, "linger_ms": 0, "delivery_timeout_ms": 5000}
+        producer = Producer(producer_config(self._settings, **more))
         while not self._stop.is_set():
             self._report_now.clear()
             if self._applied or self.caught_up.is_set():
@@ -245,10 +246,19 @@ class ControlTail:
 
     def _say(self, producer: Producer, value: bytes | None) -> None:
         try:
-            producer.produce(NODES, value=value, key=self.node.encode())
+            producer.produce(NODES, value=value, key=self.node.encode(), on_delivery=self._said)
             producer.poll(0)
-        except (BufferError, KafkaException) as exc:
-            log.warning("cannot report on hourmark.nodes", error=str(exc))
+        except BufferError:
+            pass  # Kafka is away, and others say so
+        except KafkaException as exc:
+            self._said(exc.args[0])
+
+    def _said(self, error: KafkaError | None, _message: Message | None = None) -> None:
+        if error is None:
+            self._unheard = False
+        elif error.code() in FORBIDDEN and not self._unheard:
+            self._unheard = True
+            log.warning("this node cannot say by which revision it works", error=translate(error, f"writing to {NODES}").message)
 
 
 class _Identity:
