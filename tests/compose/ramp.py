@@ -30,7 +30,7 @@ CALM_S = 180.0
 MOST = 3
 HOUR_SECONDS = 20
 OBSERVED_S = 90.0
-AUTOSCALER = ("--most", str(MOST), "--every", "5", "--calm", "4")
+AUTOSCALER = ("--most", str(MOST), "--every", "5", "--calm", "3")
 
 
 def ramp(notes: Notes) -> None:

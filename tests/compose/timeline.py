@@ -63,8 +63,8 @@ class Timeline:
             self._stack.out.print(f"{room}: {' → '.join(map(str, course))} workers")
             if max(course) < 2 or course[-1] != 1:
                 wrong.append(f"{room} workers did not go up and down again")
-            if max(look.scraped.get(room, 0) for look in self.looks) < max(course):
-                wrong.append(f"Prometheus never had all {max(course)} {room} workers")
+            if max(look.scraped.get(room, 0) for look in self.looks) < 2:  # a third one may go before it is ready
+                wrong.append(f"Prometheus never had a second {room} worker")
         return wrong
 
     def draw(self, file: Path) -> None:
