@@ -17,6 +17,7 @@ from hourmark.crashpoints import clock
 from hourmark.errors import BrokerUnavailable, LakeUnavailable, Unavailable
 from hourmark.kafka import translate
 from hourmark.metrics import MetricsPage
+from hourmark.rights import READ, Rights
 from hourmark.runtime import node_name
 from hourmark.schemas import Snapshot
 from hourmark.topics import Partition, clean_topic, event_type_of
@@ -76,6 +77,7 @@ class SinkWorker:
         self._intake = Intake(self.batches)
         self._logs = CleanLogs(settings)
         self._holds = Holds()
+        self._rights = Rights(settings)
         self._subscribed: set[str] = set()
         self._followed: Snapshot | None = None
         self._last_turn = 0.0
@@ -89,7 +91,7 @@ class SinkWorker:
         """None while the worker does its work, else why not."""
         if time.monotonic() - self._last_turn > 30.0:
             return "the loop has not turned for 30 s" if self._last_turn else "starting"
-        return self._holds.reason()
+        return self._holds.reason() or self._rights.reason()
 
     def run(self, stop: Stop) -> None:
         page = MetricsPage(self._settings, self.ready)
@@ -126,13 +128,14 @@ class SinkWorker:
     def _loop(self, stop: Stop) -> None:
         assert self.sealer is not None
         assert self._steering is not None
+        assert self._catalogue is not None
         self._stop = stop
         lag = Lag(self._consumer, self.batches)
         next_round = next_news = 0.0
         while not stop.is_set():
             self._last_turn = moment = time.monotonic()
-            if moment >= next_news and self._catalogue is not None and self._catalogue.snapshot is not self._followed:
-                next_news = moment + NEWS_S
+            if moment >= next_news and (self._catalogue.snapshot is not self._followed or self._rights.lacking):
+                next_news = moment + (EVERY_S if self._rights.lacking else NEWS_S)
                 self._reconcile()
             if moment >= next_round:
                 next_round = moment + EVERY_S
@@ -155,15 +158,19 @@ class SinkWorker:
             telemetry.BUSY.inc(max(0.0, time.monotonic() - moment - waited))
 
     def _reconcile(self) -> None:
-        """Subscribe to the clean topic of every type that the catalogue knows: they exist before their types are announced."""
+        """Subscribe to the clean topic of every type that the catalogue knows: they exist before their types are announced.
+
+        But for those that Kafka would not let us read: they wait for their rights, and their hours with them.
+        """
         assert self._catalogue is not None
         snapshot = self._followed = self._catalogue.snapshot
-        wanted = {clean_topic(name) for name in snapshot.types}
+        wanted = self._rights.allowed({clean_topic(name): (READ,) for name in snapshot.types})
         if wanted != self._subscribed and wanted:
             log.info("subscribing", topics=len(wanted), new=sorted(wanted - self._subscribed)[:20])
             self._subscribed = wanted
             self._consumer.subscribe(sorted(wanted), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
-        self._catalogue.applied(snapshot.revision)
+        if not self._rights.lacking:
+            self._catalogue.applied(snapshot.revision)
 
     # -- ownership: called by the client inside consume()
 

@@ -20,7 +20,7 @@ from hourmark.errors import BrokerUnavailable
 from hourmark.event import raw_barrier_headers
 
 from . import meters
-from .connection import addresses, security
+from .connection import addresses, security, unavailable
 from .settings import Settings
 
 log = structlog.get_logger()
@@ -49,7 +49,7 @@ class BarrierWriter:
         try:
             await self._producer.start()
         except KafkaError as exc:
-            raise BrokerUnavailable(f"connecting to write barriers: {exc!r}") from exc
+            raise unavailable(exc, "connecting to write barriers") from exc
 
     async def close(self) -> None:
         if self._producer is not None:
@@ -80,7 +80,8 @@ class BarrierWriter:
         if failed:
             meters.BARRIER_FAILURES.inc(len(failed))
             if not self._troubled:
-                log.warning("barriers could not be written, trying again", hour=hour, partitions=len(failed), error=repr(failed[0]))
+                said = unavailable(failed[0], "the first of them").message
+                log.warning("barriers could not be written, trying again", hour=hour, partitions=len(failed), error=said)
         self._troubled = bool(failed)
 
     def _known(self, tp: TP, states: Mapping[TP, PartitionState]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 import structlog
@@ -11,8 +11,9 @@ from confluent_kafka.admin import AdminClient
 
 from hourmark.errors import BrokerUnavailable
 from hourmark.kafka import client_config, partition_counts
+from hourmark.rights import READ, WRITE, Rights
 from hourmark.schemas import EventType, Snapshot
-from hourmark.topics import clean_topic, raw_topic
+from hourmark.topics import clean_topic, event_type_of, raw_topic
 
 from .settings import Settings
 from .shards import shard_of
@@ -26,6 +27,7 @@ class Catalogue:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._admin = AdminClient(client_config(settings))
+        self.rights = Rights(settings)
         self._refused: dict[str, str] = {}
         self.types: dict[str, EventType] = {}
 
@@ -41,12 +43,20 @@ class Catalogue:
             except BrokerUnavailable:
                 return False
             refused = {found.event: reason for found in new if (reason := _unfit(found.event, counts))}
+        sound = [found.event for found in new if found.event not in refused]
+        forbidden = await asyncio.to_thread(self._forbidden, sound) if sound or self.rights.lacking else set()
         for event, reason in refused.items():
             if self._refused.get(event) != reason:
                 log.warning("event type is not read yet", event_type=event, reason=reason)
         self._refused = refused
-        self.types = {topic: found for topic, found in wanted.items() if found.event not in refused}
-        return not refused
+        self.types = {topic: found for topic, found in wanted.items() if found.event not in refused.keys() | forbidden}
+        return not refused and not forbidden
+
+    def _forbidden(self, events: Collection[str]) -> set[str]:
+        """Those that this user may not read on raw, or not write on raw and clean. Blocking."""
+        needs = {raw_topic(event): (READ, WRITE) for event in events} | {clean_topic(event): (WRITE,) for event in events}
+        self.rights.allowed(needs)
+        return {event_type_of(topic) for topic in self.rights.lacking}
 
 
 def wanted_types(snapshot: Snapshot, patterns: Iterable[str] = ("*",), shard: tuple[int, int] = (0, 1)) -> dict[str, EventType]:

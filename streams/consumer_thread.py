@@ -16,8 +16,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from dedup.deduplicator import PartitionState
-from hourmark.errors import BrokerUnavailable, InvariantBroken, OffsetLost
+from hourmark.errors import InvariantBroken, OffsetLost
 
+from .connection import unavailable
 from .groups import MOVED
 from .ledger import Ledger, Progress
 from .pace import Pace
@@ -58,7 +59,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             begins = await consumer.beginning_offsets(assigned) if assigned else {}
             ends = await consumer.end_offsets(assigned) if assigned else {}
         except KafkaError as exc:
-            raise BrokerUnavailable(f"reading committed offsets: {exc!r}") from exc
+            raise unavailable(exc, "reading committed offsets") from exc
         # librdkafka, by which offsets are moved, writes metadata with the zero byte that ends a C string
         committed = {tp: OffsetAndMetadata(known.offset, known.metadata.rstrip("\0")) for tp, known in found.items()}
         await self._refuse_moved(assigned, committed)
@@ -135,7 +136,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         except (CommitFailedError, IllegalStateError):  # the group has moved on: whoever owns the partitions replays from before
             return {}
         except KafkaError as exc:
-            raise BrokerUnavailable(f"committing offsets: {exc!r}") from exc
+            raise unavailable(exc, "committing offsets") from exc
         return committed
 
     async def ends(self) -> dict[TP, int]:

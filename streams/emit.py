@@ -16,12 +16,11 @@ from aiokafka.errors import KafkaError
 
 from dedup.deduplicator import CleanRecord, RawRecord
 from hourmark.crashpoints import crashpoint
-from hourmark.errors import BrokerUnavailable
 from hourmark.rejects import Reject, reject_headers
 from hourmark.topics import REJECTED, clean_topic
 
 from .brokers import Broker
-from .connection import addresses, security
+from .connection import addresses, security, unavailable
 from .settings import Settings
 
 BATCH_BYTES = 900_000
@@ -49,7 +48,7 @@ class Emitter:
         try:
             await self._producer.start()
         except KafkaError as exc:
-            raise BrokerUnavailable(f"connecting to write clean topics: {exc!r}") from exc
+            raise unavailable(exc, "connecting to write clean topics") from exc
 
     async def close(self) -> None:
         if self._producer is not None:
@@ -66,7 +65,7 @@ class Emitter:
         try:
             await asyncio.wait_for(self._emit(outputs, rejects), self._settings.emit_timeout)
         except (KafkaError, TimeoutError) as exc:
-            raise BrokerUnavailable(f"writing clean records: {exc!r}") from exc
+            raise unavailable(exc, "writing clean records") from exc
 
     async def _emit(self, outputs: Iterable[tuple[str, int, Collection[CleanRecord]]], rejects: Sequence[tuple[bytes, Reject]]) -> None:
         acknowledgements: list[Any] = []

@@ -1,4 +1,7 @@
-"""Lets one line of each kind through per episode: while Kafka is away its client says the same some twenty times a second."""
+"""Lets one line of each kind through per episode: while Kafka is away its client says the same some twenty times a second.
+
+And none of Faust about an error of ours, which ends the process and is told there.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import logging
 import time
 from collections.abc import Callable
 from typing import Final
+
+from hourmark.errors import PlatformError
 
 EPISODE_S: Final = 30.0
 
@@ -28,3 +33,10 @@ class OncePerEpisode(logging.Filter):
         began = now - self._last.get(kind, -EPISODE_S) >= EPISODE_S
         self._last[kind] = now
         return began
+
+
+class NotOurs(logging.Filter):
+    """For handlers: drops what libraries say, trace and all, of a PlatformError that went through them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], PlatformError))

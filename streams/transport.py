@@ -22,6 +22,7 @@ from faust.types import TP, ConsumerMessage, Message
 from hourmark.crashpoints import crashpoint
 from hourmark.errors import BrokerUnavailable, OffsetLost
 
+from .connection import FORBIDDEN, unavailable
 from .consumer_thread import ConsumerThread
 from .ledger import Ledger, Poll
 
@@ -101,6 +102,8 @@ class BatchConsumer(driver.Consumer):
                 raise
         except OffsetLost as exc:
             self._fail(exc)
+        except FORBIDDEN as exc:
+            self._fail(unavailable(exc, "reading raw topics"))
 
     async def _in_position(self) -> bool:
         """True when fetching may go on: no rebalance under way, and nothing thrown away that is not sought again."""

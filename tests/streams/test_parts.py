@@ -143,6 +143,8 @@ def test_security_in_aiokafkas_words() -> None:
     }
     with pytest.raises(SettingsError, match="GSSAPI"):
         security(settings(kafka_options={"security.protocol": "SASL_SSL", "sasl.mechanism": "GSSAPI"}))
+    with pytest.raises(SettingsError, match="ssl.keystore.location is not supported by dedup workers"):
+        security(settings(kafka_options={"security.protocol": "SSL", "ssl.keystore.location": "/run/client.p12"}))
     assert addresses(settings(kafka="a:1, b:2")) == ["a:1", "b:2"]
 
 
