@@ -39,7 +39,7 @@ from .day_seal import DaySealer
 from .emit import Emitter
 from .lag import Lag
 from .pipeline import Pipeline
-from .quiet import OncePerEpisode
+from .quiet import NotOurs, OncePerEpisode
 from .settings import Settings
 from .watchdog import Watchdog, lag_of
 
@@ -86,10 +86,10 @@ class Worker:
     def not_ready(self) -> str | None:
         """None when polls are processed, else what is being waited for."""
         if self.app is None:
-            return self._waiting or None
+            return self._waiting or self.catalogue.rights.reason()
         if self.pipeline.away:
             return "the id index is away"
-        return None if self.app.has_its_share else "rebalancing"
+        return self.catalogue.rights.reason() if self.app.has_its_share else "rebalancing"
 
     def _wait_for(self, what: str) -> None:
         self._waiting = what
@@ -253,8 +253,10 @@ async def main(settings: Settings) -> None:
     if settings.cpu >= 0 and hasattr(os, "sched_setaffinity"):
         # Records are made by the consumer's thread and read by ours; on two cores each of them crosses over (0.35 µs an event).
         os.sched_setaffinity(0, {settings.cpu})
+    security(settings)  # refuses at once what aiokafka cannot do
     logging.getLogger("aiokafka").setLevel(logging.ERROR)  # every reconnect is a warning there; ours come once per episode
     for handler in logging.getLogger().handlers:
         for library in ("aiokafka", "faust", "mode", "streams.consumer_thread"):  # the last speaks for mode, about our thread
             handler.addFilter(OncePerEpisode(library))
+        handler.addFilter(NotOurs())
     await Worker(settings).run(until_signal())
