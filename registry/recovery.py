@@ -91,7 +91,8 @@ def recover(settings: Settings, store: Store, provisioner: Provisioner) -> Recov
     if created:
         log.info("platform topics created", topics=created)
     broadcast = read_control(settings)
-    store.skip_to(broadcast.revision, broadcast.schema_id)
+    floor = settings.numbers_after
+    store.skip_to(max(broadcast.revision, floor), max(broadcast.schema_id, floor))
     sound = _topics(store, provisioner)
     known = set(store.event_names())
     unknown = {event: source for event, source in broadcast.sources.items() if event not in known}

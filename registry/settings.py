@@ -27,6 +27,12 @@ class Settings(CanarySettings):
     local_write_key: SecretStr = Field(
         SecretStr(""), description="Write key that is made sure of at start, named `local`, for all event types"
     )
+    numbers_after: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        description="Schema ids and revisions up to this one are never given out: for a registry that is begun anew beside an old lake",
+    )
     replicas: int = Field(-1, ge=-1, le=32767, description="Replicas of new topics; -1: the broker's default")
 
     @field_validator("listen")

@@ -12,13 +12,14 @@ from typing import IO, Any, Final
 
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from hourmark.crashpoints import crashpoint
 from hourmark.errors import ChainConflict, InvariantBroken
 from hourmark.hours import parse_label
 
 from . import layout
-from .arrow import HourSchema, Shape
+from .arrow import STAMP_COLUMNS, Column, HourSchema, Shape
 from .catalogue import Catalogue
 from .flush import Shapes
 from .manifest import FileRef, Manifest, Plan, PlannedPart, SchemaRef, decode, encode
@@ -72,10 +73,17 @@ class Publisher:
         return data
 
     def _shapes_of(self, plan: Plan) -> list[Shape]:
-        shapes = [self._shapes.get(schema_id, plan.type) for schema_id in plan.schema_ids]
-        if None in shapes:
-            raise InvariantBroken(f"{plan.type} {plan.hour}: one of the schemas {plan.schema_ids} is planned for, and unknown")
-        return [shape for shape in shapes if shape is not None]
+        return [self._shapes.get(schema_id, plan.type) or self._as_written(plan, schema_id) for schema_id in plan.schema_ids]
+
+    def _as_written(self, plan: Plan, schema_id: int) -> Shape:
+        """A schema that the registry does not have, since it was begun anew beside this lake: its columns as the lake has them."""
+        before = layout.hour_folder(plan.type, parse_label(plan.hour) - 1)
+        presented = [f"{before}/{name}" for name in self._store.names(before) if name.endswith(".parquet")]
+        for path in [part.path for part in plan.parts if part.schema_id == schema_id] or presented:
+            with closing(self._store.open(path)) as file:
+                fields = [field for field in pq.read_schema(file) if field.name not in STAMP_COLUMNS]
+            return Shape(schema_id, 0, None, tuple(Column(field.name, field.type, field.type, None) for field in fields))
+        raise InvariantBroken(f"{plan.type} {plan.hour}: schema {schema_id} is planned for, and neither registry nor lake have it")
 
     def _fingerprint(self, schema_id: int) -> str:
         schema = self._catalogue.snapshot.schemas.get(schema_id)

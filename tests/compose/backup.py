@@ -43,6 +43,7 @@ def backup(notes: Notes) -> None:
         trial.index_lost()
         trial.index_older()
         trial.kafka_older()
+        trial.all_lost()
 
 
 class Restores:
@@ -119,6 +120,17 @@ class Restores:
         self._stack.note("commands `kafka-lost`", begun)
         self._lossy = True
         self._more("Kafka empty, the lake goes on; copies of old events")
+
+    def all_lost(self) -> None:
+        """A new stack on the old lake; the declarations are made again."""
+        begun = time.monotonic()
+        self._run("all-lost")
+        self._field.reach(self._project.addresses())
+        for name in sorted(self._field.declared):
+            self._field.declare(name)
+        self._run("all-lost-go-on")
+        self._stack.note("commands `all-lost` and `all-lost-go-on`", begun)
+        self._more("a new stack on the old lake; copies of old events")
 
     # -- steps
 

@@ -142,6 +142,17 @@ async def test_a_lost_store_never_gives_out_numbers_again(server: KafkaServer, t
     assert new.body["revision"] > old.body["revision"]
 
 
+async def test_a_registry_begun_anew_beside_an_old_lake_gives_no_old_numbers(server: KafkaServer, tmp_path: Path) -> None:
+    settings = settings_for(server.bootstrap, tmp_path, numbers_after=50_000)
+    async with running(settings) as client:
+        first = await client.put(f"/v1/events/{(event := new_type())}", declaration(event))
+    async with running(settings) as client:  # started again: it goes on
+        second = await client.put(f"/v1/events/{(event := new_type())}", declaration(event))
+    assert first.body["schema_id"] == 50_001
+    assert first.body["revision"] > 50_000
+    assert second.body["schema_id"] == 50_002
+
+
 async def test_a_lost_store_keeps_the_sources_that_nodes_know(server: KafkaServer, tmp_path: Path) -> None:
     """Its topics stand: their offsets go on, and so must their coordinates; one whose raw topic is gone too begins anew."""
     kept, lost = new_type(), new_type()

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sinks import layout, plan, publish
+from sinks.flush import Shapes
 from sinks.manifest import Manifest, Plan, decode
+from sinks.watermarks import decided
 from tests.sinks.fakes import HOUR, PAYLOAD, Feed, declared, value_of, wire_schema
 from tests.sinks.room import Room
 from tests.sinks.test_sealed_hours import ONE, SCHEMA, TYPE, files, fill, manifest, rows
@@ -101,3 +103,29 @@ def test_manifests_of_a_replay_differ_in_their_clock_only() -> None:
     assert one.content == one.contents() == said.content_sha256 == repeated.content_sha256
     assert one.sealed_at != two.sealed_at
     assert first.parts != second.parts
+
+
+class Forgotten:
+    """Schemas of a registry that was begun anew."""
+
+    def get(self, schema_id: int, event_type: str) -> None:
+        return None
+
+
+def test_hours_whose_schema_only_the_lake_has_are_presented_as_they_were() -> None:
+    """With rows by the columns of their parts, without rows by those of the hour before."""
+    room, feed = Room(*ONE), Feed()
+    fill(feed, HOUR, range(30))
+    feed.barrier(HOUR)
+    feed.barrier(HOUR + 1)
+    room.drain(feed)
+    room.seal()
+    before = files(room.store, parquet=True)
+    for hour in (HOUR, HOUR + 1):
+        folder = layout.hour_folder(TYPE, hour)
+        for name in room.store.names(folder):
+            room.store.remove(f"{folder}/{name}")
+    publisher = publish.Publisher(room.store, Shapes(Forgotten()), room.catalogue)  # type: ignore[arg-type]  # all that is asked of it
+    for hour in (HOUR, HOUR + 1):
+        publisher.publish(decided(room.store, TYPE, hour))
+    assert files(room.store, parquet=True) == before
