@@ -12,8 +12,8 @@ from confluent_kafka.admin import AdminClient
 from pydantic import ValidationError
 
 from dedup.backends import open_index
-from dedup.index import Index
-from dedup.rebuild import ProgressFile, Rebuild
+from dedup.index import OWNER_BYTES, Index
+from dedup.rebuild import Piece, ProgressFile, Rebuild
 from hourmark.errors import IndexLost, IndexUnavailable, InvariantBroken
 from hourmark.kafka import client_config
 from hourmark.settings import from_files
@@ -21,6 +21,7 @@ from sinks.lake import masked
 from streams.groups import groups_of
 from streams.reshard import WorkersRun, refuse_running
 from streams.settings import Settings
+from streams.stale import newest_settled
 
 from .addresses import Addresses, home, stack_file
 from .failures import AnswerIsNo, WrongInput
@@ -98,6 +99,9 @@ class IndexRebuild:
                 await self._read_clean(lake, clean, began)
             finally:
                 await asyncio.to_thread(clean.close)
+            # What a worker looks for at its start, poisoned records too, of which no row speaks. They have owners by now, or need none.
+            newest = await asyncio.to_thread(newest_settled, self._settings)
+            await self.rebuild.insert(Piece(one.event_type, one.append_ms, one.event_id, bytes(OWNER_BYTES)) for one in newest)
             if self._again:
                 self._file.remove()
             else:

@@ -101,5 +101,13 @@ class PlainIndex:
                 conflicts[position] = reply[at + 4 : at + _CONFLICT_BYTES]
         return conflicts
 
+    async def missing(self, hashed: Sequence[bytes]) -> list[int]:
+        """Positions of those keyed hashes that nobody has claimed. Changes nothing. Raises IndexUnavailable."""
+        if not hashed:
+            return []
+        with translated():
+            owners = await self.server.client.mget([b"d" + one for one in hashed])
+        return [position for position, owner in enumerate(owners) if owner is None]
+
     async def close(self) -> None:
         await self.server.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 from confluent_kafka.admin import AdminClient
@@ -25,8 +25,10 @@ log = structlog.get_logger()
 LOST_S = 5.0
 
 
-async def open_index(settings: Settings, index: Index, say: Callable[[str], None] = lambda _reason: None) -> None:
-    """Returns with an index that is fit for claims; waits while it does not answer. Raises IndexLost or InvariantBroken.
+async def open_index(
+    settings: Settings, index: Index, say: Callable[[str], None] = lambda _reason: None, check: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Returns with an index that is fit for claims; waits while it does not answer. Raises IndexLost or InvariantBroken, as `check` does.
 
     A lost index is looked at for some seconds more (`say` gets the reason), so that no supervisor makes a busy loop of it.
     """
@@ -34,6 +36,8 @@ async def open_index(settings: Settings, index: Index, say: Callable[[str], None
     while True:
         try:
             await _open(settings, index)
+            if check is not None:
+                await check()
             meters.INDEX_LOST.set(0)
             return
         except (IndexUnavailable, BrokerUnavailable) as exc:

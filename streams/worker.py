@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from dedup.backends import day_sealing
 from dedup.backends import open_index as make_index
 from dedup.index import Index
+from dedup.plain import PlainIndex
 from dedup.reassert import Failover, ReassertingIndex
 from dedup.usage import usage
 from hourmark.control import ControlTail
@@ -41,6 +42,7 @@ from .lag import Lag
 from .pipeline import Pipeline
 from .quiet import NotOurs, OncePerEpisode
 from .settings import Settings
+from .stale import newest_settled, refuse_stale
 from .watchdog import Watchdog, lag_of
 
 log = structlog.get_logger()
@@ -105,6 +107,7 @@ class Worker:
         self._waiting = "waiting for the catalogue"
         while not await asyncio.to_thread(self.tail.usable, 0.5):
             pass
+        await open_index(self.settings, self.index, self._wait_for, self._refuse_stale)
         self._waiting = ""
         await self.emitter.open()
         await self.barriers.open()
@@ -116,6 +119,12 @@ class Worker:
                 self.tail.applied(revision)
             await asyncio.sleep(RECONCILE_S)
         return True
+
+    async def _refuse_stale(self) -> None:
+        """Raises IndexLost when the index is older than what has been committed. The compact index is not asked: it forgets by itself."""
+        if isinstance(self._memory, PlainIndex):
+            found = await asyncio.to_thread(newest_settled, self.settings, self.tail.snapshot)
+            await refuse_stale(self.settings, self._memory, found)
 
     async def _update_catalogue(self) -> bool:
         complete = await self.catalogue.update(self.tail.snapshot)
