@@ -174,7 +174,7 @@ class Intake:
     def _trouble(self, message: Message) -> None:
         error = message.error()
         assert error is not None
-        where = f"{message.topic()}[{message.partition()}]"
+        where = f"{message.topic()}[{message.partition()}]" if message.topic() else "clean topics as a member of the group"
         if error.code() in _LOST:
             raise OffsetLost(f"{where}: the log does not hold the offset after the commit chain's tip any more: {error.str()}", where=where)
         if error.code() not in _PASSING and not error.retriable():

@@ -6,12 +6,14 @@ Offsets and state of an event type live in the group of its shard. When they are
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from hourmark.errors import BrokerUnavailable
 from hourmark.kafka import client_config, translate
 
 from .settings import Settings
@@ -61,6 +63,20 @@ def kept(admin: AdminClient, group: str, wanted: Collection[Where] | None = None
             return {}
         raise translate(exc, f"reading the committed offsets of {group}") from exc
     return {(p.topic, p.partition): Kept(p.offset, p.metadata or "") for p in answer.topic_partitions or () if p.offset >= 0}
+
+
+def wait_for_group(admin: AdminClient, group: str, stopping: Callable[[], bool], on_wait: Callable[[str], None]) -> None:
+    """Returns when this user may read as a member of the group, or `stopping`. Without that right a group looks as if it were not there."""
+    told = ""
+    while not stopping():
+        try:
+            kept(admin, group)
+            return
+        except BrokerUnavailable as exc:
+            if exc.message != told:
+                on_wait(f"waiting for the group: {exc.message}")
+            told = exc.message
+            time.sleep(1.0)
 
 
 def past_elsewhere(settings: Settings, wanted: Collection[Where]) -> dict[Where, str]:
