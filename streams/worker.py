@@ -38,6 +38,7 @@ from .catalogue import Catalogue
 from .connection import security
 from .day_seal import DaySealer
 from .emit import Emitter
+from .groups import wait_for_group
 from .lag import Lag
 from .pipeline import Pipeline
 from .quiet import NotOurs, OncePerEpisode
@@ -102,6 +103,7 @@ class Worker:
         self.tail.start()
         admin = AdminClient(client_config(self.settings))
         await asyncio.to_thread(wait_for_topics, admin, (REJECTED,), stopping.done, log.warning, WhyAway(self.settings))
+        await asyncio.to_thread(wait_for_group, admin, self.settings.group, stopping.done, log.warning)
         self._waiting = "waiting for the id index"
         await open_index(self.settings, self.index, self._wait_for)
         self._waiting = "waiting for the catalogue"
