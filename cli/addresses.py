@@ -79,6 +79,8 @@ def find(*need: str) -> Addresses:
     from_environment: dict[str, Any] = {name: value for name, variable in _ENVIRONMENT.items() if (value := told(variable))}
     if os.environ.get("HOURMARK_HOUR_SECONDS"):
         from_environment["hour_seconds"] = _whole(os.environ["HOURMARK_HOUR_SECONDS"])
+    if "hour_anchor" in from_environment:
+        from_environment["hour_anchor"] = _anchor(from_environment["hour_anchor"])
     merged = {**from_stack, **from_environment}
     known = {name: value for name, value in merged.items() if name in Addresses.__dataclass_fields__ and value not in (None, "")}
     found = Addresses(**{**known, "origin": "environment" if from_environment else str(home() / "stack.json")})
@@ -91,6 +93,11 @@ def find(*need: str) -> Addresses:
             remedy=f"start one with `hourmark up --detach`, or set {variables}",
         )
     return found
+
+
+def configured() -> bool:
+    """The environment says where a platform is, so that it need not be the native stack's."""
+    return any(told(_ENVIRONMENT[name]) for name in ("registry", "kafka", "receiver"))
 
 
 def told(variable: str) -> str:
@@ -120,9 +127,17 @@ def _options(variable: str) -> dict[str, Any]:
 
 
 def _whole(text: str) -> int:
-    if not text.isdigit():
-        raise WrongInput(f"HOURMARK_HOUR_SECONDS must be a whole number of seconds, not {text!r}")
+    if not text.isdigit() or not int(text):
+        raise WrongInput(f"HOURMARK_HOUR_SECONDS must be a whole number of seconds, at least 1, not {text!r}")
     return int(text)
+
+
+def _anchor(text: str) -> str:
+    try:
+        parse_label(text)
+    except ValueError as exc:
+        raise WrongInput(f"HOURMARK_HOUR_ANCHOR: {exc}") from exc
+    return text
 
 
 def stack_file() -> dict[str, Any]:

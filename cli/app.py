@@ -12,13 +12,16 @@ import typer
 from hourmark import __version__
 from hourmark.errors import PlatformError, SettingsError
 
-from . import acls, bench, dedup, demo, events, fsck, generate, lake, parked, rejected, sealing, send, stack, storm, tail, trace
+from . import acls, bench, dedup, demo, events, fsck, generate, lake, parked, rejected, sealing, send, stack, status, storm, tail, trace
 from .failures import UNREACHABLE, WRONG_INPUT, exit_code, lines
 from .workflow import commands as workflow
 
 OURS = ("hourmark", "dedup", "streams", "receiver", "registry", "sinks", "local", "cli", "hourmark_client")
 # The image of the containers carries no native stack, demo or benchmarks.
-LEFT_OUT = "install hourmark's extras `local` and `demo`; in containers `docker compose ps` and `hourmark hours` say how things are"
+LEFT_OUT = (
+    "install hourmark's extras `local` and `demo`. In containers `docker compose up`, `down` and `logs` do this, "
+    "and `hourmark status` says how things are"
+)
 
 app = typer.Typer(
     name="hourmark",
@@ -44,7 +47,27 @@ def root(
     """Events in; complete, duplicate-free, immutable hours out."""
 
 
-for module in (stack, demo, events, generate, workflow, send, tail, trace, parked, rejected, lake, sealing, fsck, dedup, bench, storm, acls):
+COMMANDS = (
+    stack,
+    status,
+    demo,
+    events,
+    generate,
+    workflow,
+    send,
+    tail,
+    trace,
+    parked,
+    rejected,
+    lake,
+    sealing,
+    fsck,
+    dedup,
+    bench,
+    storm,
+    acls,
+)
+for module in COMMANDS:
     module.register(app)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -30,20 +30,40 @@ class Groups(NamedTuple):
     owned: frozenset[Place] | None
 
 
+class Offsets(NamedTuple):
+    """`ends`: of every raw and clean partition of some event types; who reads them, and how far."""
+
+    ends: Mapping[Place, int]
+    dedup: Groups
+    sink: Groups
+
+
 def flows(at: Addresses, event_types: Iterable[str]) -> dict[str, dict[int, Flow]]:
     """Of every partition of these types. Raises BrokerUnavailable."""
     names = list(event_types)
+    return flows_of(offsets(at, names), names)
+
+
+def offsets(at: Addresses, event_types: Iterable[str]) -> Offsets:
+    """A handful of requests, however many types there are. Raises BrokerUnavailable."""
     admin = AdminClient(client_config(at.settings()))
     try:
-        ends = _ends(admin, [topic for name in names for topic in (raw_topic(name), clean_topic(name))])
+        ends = _ends(admin, [topic for name in event_types for topic in (raw_topic(name), clean_topic(name))])
         known = [group.group_id for group in admin.list_consumer_groups().result().valid]
         dedup, sink = _groups(admin, [g for g in known if g.startswith(DEDUP)]), _groups(admin, [g for g in known if g.startswith(SINK)])
     except KafkaException as exc:
         raise translate(exc, "asking who reads what") from exc
-    found: dict[str, dict[int, Flow]] = {name: {} for name in names}
-    for name in names:
+    return Offsets(ends, dedup, sink)
+
+
+def flows_of(known: Offsets, event_types: Iterable[str]) -> dict[str, dict[int, Flow]]:
+    """The same by partition, as what blocks an hour is told from it."""
+    ends, dedup, sink = known
+    widths = Counter(topic for topic, _ in ends)
+    found: dict[str, dict[int, Flow]] = {name: {} for name in event_types}
+    for name in found:
         raw, clean = raw_topic(name), clean_topic(name)
-        for number in range(sum(topic == clean for topic, _ in ends)):
+        for number in range(widths[clean]):
             behind = ends.get((raw, number), 0) - dedup.committed.get((raw, number), 0)
             found[name][number] = Flow(
                 end=ends[clean, number],

@@ -156,7 +156,7 @@ def of_type(at: Addresses, event_type: str, last: int, around: Surroundings = NO
     found = known_hours(store, event_type, last)
     rows = {r.hour: HourRow(r.label, r.state, r.rows, r.duplicates, r.skewed, r.seal_delay, r.complete, r.forced) for r in found}
     line = line_of(store, event_type, around.partitions(event_type))
-    for hour in open_hours(store, at, event_type, _first_hour(at, line))[-max(last, 1) :]:
+    for hour in open_hours(store, at, event_type, first_hour(at, line))[-max(last, 1) :]:
         rows.setdefault(hour, HourRow(label(hour), "open", 0))
     now = around.situation(event_type, newest_ended(at))
     unsealed = [hour for hour, row in sorted(rows.items()) if row.state == "open"]
@@ -190,7 +190,7 @@ def open_hours(store: Store, at: Addresses, event_type: str, first: int | None =
     return range(begin, current + 1)
 
 
-def _first_hour(at: Addresses, line: Line) -> int | None:
+def first_hour(at: Addresses, line: Line) -> int | None:
     """Where a type begins that has no sealed hour yet: by the lake, else by the first record of its raw log. None: nobody says."""
     if line.sealed is not None:
         return None
@@ -199,10 +199,10 @@ def _first_hour(at: Addresses, line: Line) -> int | None:
         return min(floors)
     if not at.kafka:
         return None
-    from .watch.log import first_hour
+    from .watch import log
 
     try:
-        return first_hour(at, line.event_type)
+        return log.first_hour(at, line.event_type)
     except Unavailable:
         return None
 

@@ -91,12 +91,14 @@ def query(
 ) -> None:
     """Ask DuckDB over the sealed hours.
 
+    Rows that are wider than the terminal (200 characters in a pipe) are shown one field a line.
     Each event type is a view: flight_departed, or "flight.departed" in double quotes.
     """
     from . import preview
     from .addresses import find
     from .failures import WrongInput
-    from .output import console, print_json, table
+    from .output import console, print_json
+    from .records import print_rows
 
     if as_json and as_csv:
         raise WrongInput("--json and --csv exclude each other")
@@ -113,7 +115,7 @@ def query(
         writer.writerows(rows)
     else:
         numbers = [c for i, c in enumerate(columns) if rows and isinstance(rows[0][i], int | float)]
-        console().print(table(columns, [[_shown(value) for value in row] for row in rows[:limit]], right=numbers))
+        print_rows(columns, [[_shown(value) for value in row] for row in rows[:limit]], numbers)
         if len(rows) > limit:
             console(stderr=True).print(f"{limit:,} of {len(rows):,} rows; --limit shows more, --csv and --json give all")
     for note in notes:

@@ -52,11 +52,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str =
     for column in columns:
         made.add_column(_plain_text(column), justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(_cell(value) for value in row))
+        made.add_row(*(cell(value) for value in row))
     return made
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """A value as a cell shows it: text, or what rich can show."""
     if value is None:
         return "-"
     if isinstance(value, bool):

@@ -109,17 +109,27 @@ class IndexServer:
         if clustered and self.replicas:
             raise InvariantBroken("HOURMARK_DEDUP_WAIT_REPLICAS is for one server, and HOURMARK_REDIS_URL is a cluster: unset it")
         with translated():
-            if clustered and self._cluster is None:
-                cluster = RedisCluster.from_url(
-                    self._url,
-                    socket_timeout=self._timeout,
-                    socket_connect_timeout=self._timeout,
-                    retry=Retry(NoBackoff(), 0),
-                )
-                await cluster.initialize()
-                self._cluster = cluster
+            if clustered:
+                await self._join()
             for info, config in await self._primaries():
                 self._check(info, config, needs)
+
+    async def visit(self) -> None:
+        """Connect, to all of a cluster, without any check: for those who only look."""
+        with translated():
+            if (await self._plain.info("cluster")).get("cluster_enabled"):
+                await self._join()
+
+    async def _join(self) -> None:
+        if self._cluster is None:
+            cluster = RedisCluster.from_url(
+                self._url,
+                socket_timeout=self._timeout,
+                socket_connect_timeout=self._timeout,
+                retry=Retry(NoBackoff(), 0),
+            )
+            await cluster.initialize()
+            self._cluster = cluster
 
     async def evaluate(self, script: Script, calls: Iterable[Sequence[Any]]) -> list[Any]:
         """The script's replies, one for each call: its key (none: an empty string), then its arguments. One round trip per node."""

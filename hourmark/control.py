@@ -41,6 +41,7 @@ SAVE_EVERY_S = 1.0
 SAVE_SHARE = 0.05  # of the time at most, however large the catalogue is
 LOOK_EVERY_S = 5.0
 LOOK_S = 2.0
+LOOK_AT_SELF_S = 1.0
 DISK_AFTER_S = 10.0  # that long the control topic is waited for, before a worker starts by what lies on the disk
 
 
@@ -223,11 +224,15 @@ class ControlTail:
         # not idempotent: nothing can make that producer fatal, and the newest report is the one that counts
         more = {"enable_idempotence": False, "max_in_flight": 1, "linger_ms": 0, "delivery_timeout_ms": 5000}
         producer = Producer(producer_config(self._settings, **more))
+        due, said = 0.0, ""
         while not self._stop.is_set():
+            asked = self._report_now.is_set()
             self._report_now.clear()
-            if self._applied or self.caught_up.is_set():
-                self._say(producer, msgspec.json.encode(self._own_report()))
-            self._report_now.wait(HEARTBEAT_S)
+            report = self._own_report()
+            if (self._applied or self.caught_up.is_set()) and (asked or report.not_ready != said or time.monotonic() >= due):
+                self._say(producer, msgspec.json.encode(report))
+                due, said = time.monotonic() + HEARTBEAT_S, report.not_ready
+            self._report_now.wait(LOOK_AT_SELF_S)
         self._say(producer, None)
         producer.flush(3.0)
 

@@ -81,11 +81,11 @@ class Survey:
         return self.looked_at < self.of
 
 
-def survey(at: Addresses, only: str | None = None) -> Survey:
-    """What waits, of this type or of all. Raises BrokerUnavailable."""
+def survey(at: Addresses, only: str | None = None, most: int = LOOKED_AT) -> Survey:
+    """What waits, of this type or of all, by `most` records of a partition. Raises BrokerUnavailable."""
     log = Log(at)
     progress = replays(log)
-    spans, size = _spans(log, at)
+    spans, size = _spans(log, at, most)
     found = Survey({}, _retention(at), 0, size)
     for one in progress.values():
         if only in (None, one.type):
@@ -144,7 +144,7 @@ def most_waiting(at: Addresses) -> int:
     return sum(ends[place] - starts[place] for place in places)
 
 
-def _spans(log: Log, at: Addresses) -> tuple[list[dict[Place, Span]], int]:
+def _spans(log: Log, at: Addresses, most: int) -> tuple[list[dict[Place, Span]], int]:
     """What to read, in order, and how many records there are in all."""
     places = log.places([PARKED])
     ends, starts = log.ends(places), _starts(log, at, places)
@@ -152,10 +152,10 @@ def _spans(log: Log, at: Addresses) -> tuple[list[dict[Place, Span]], int]:
     newest: dict[Place, Span] = {}
     for place in places:
         start, end = starts[place], ends[place]
-        if end - start <= LOOKED_AT:
+        if end - start <= most:
             oldest[place] = Span(start, end)
         else:
-            oldest[place], newest[place] = Span(start, start + LOOKED_AT // 2), Span(end - LOOKED_AT // 2, end)
+            oldest[place], newest[place] = Span(start, start + most // 2), Span(end - most // 2, end)
     return [oldest, newest], sum(ends[place] - starts[place] for place in places)
 
 

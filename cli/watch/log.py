@@ -69,12 +69,13 @@ class Log:
     def begins(self, places: Iterable[Place]) -> dict[Place, int]:
         return self._offsets(places, _earliest())
 
-    def at_time(self, places: Iterable[Place], ms: int) -> dict[Place, int]:
-        """The first offset appended at `ms` (since 1970) or later; the end where there is none."""
+    def at_time(self, places: Iterable[Place], ms: int, ends: Mapping[Place, int] | None = None) -> dict[Place, int]:
+        """The first offset appended at `ms` (since 1970) or later; the end where there is none: that of `ends`, if they are known."""
         wanted = list(places)
         found = self._offsets(wanted, _for_timestamp(max(ms, 0)))
         none = [place for place, offset in found.items() if offset < 0]
-        return found | (self.ends(none) if none else {})
+        known = ends if ends is not None else self.ends(none) if none else {}
+        return found | {place: known[place] for place in none}
 
     def committed(self, event_type: str, partitions: int) -> dict[int, int]:
         """Raw partition → the offset up to which a dedup worker has settled everything: produced, acknowledged, committed."""

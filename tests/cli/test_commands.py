@@ -49,14 +49,29 @@ def test_without_a_stack_each_command_says_how_to_start_one(command: Command, ar
     assert "Traceback" not in said.err
 
 
-def test_what_the_image_leaves_out_is_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name == "psutil" or name.partition(".")[0] == "local"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "psutil", None)  # as if it were not installed
-    said = command("status")
+@pytest.mark.parametrize("name", ["up", "down", "logs"])
+def test_what_the_image_leaves_out_is_named(name: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    _without_the_native_stack(monkeypatch)
+    said = command(name)
     assert said.code == 2
     assert "psutil" in said.err
     assert "docker compose" in said.err
+    assert "hourmark status" in said.err
+
+
+def test_status_needs_nothing_of_the_native_stack(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    _without_the_native_stack(monkeypatch)
+    monkeypatch.setenv("HOURMARK_REGISTRY_URL", "http://127.0.0.1:9")
+    said = command("status")
+    assert said.code == 3
+    assert "http://127.0.0.1:9" in said.out
+    assert "see docs/runbooks/" in said.out
+
+
+def _without_the_native_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name == "psutil" or name.partition(".")[0] == "local"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psutil", None)  # as if it were not installed
 
 
 def test_down_without_a_stack_is_fine(command: Command) -> None:
