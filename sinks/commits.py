@@ -21,7 +21,7 @@ TRIES = 5
 
 
 class Tip(NamedTuple):
-    """State of a partition after its newest entry. `next`: the position to go on from. `digest`: of that entry, empty for none."""
+    """State of a partition after its newest entry. `next`: the position to go on from. `first`, `digest`: of that entry; empty for none."""
 
     next: int = 0
     mark: Mark | None = None
@@ -29,6 +29,7 @@ class Tip(NamedTuple):
     digest: str = ""
     appended_ms: int = 0
     seam: Seam | None = None
+    first: int = 0
 
     @property
     def shift(self) -> int:
@@ -42,7 +43,7 @@ class Tip(NamedTuple):
 
 
 def tip_after(entry: CommitEntry, data: bytes) -> Tip:
-    return Tip(entry.next, entry.mark, entry.closed, digest(data), entry.appended_ms, entry.seam)
+    return Tip(entry.next, entry.mark, entry.closed, digest(data), entry.appended_ms, entry.seam, entry.first)
 
 
 class CommitChain:
@@ -107,7 +108,8 @@ class CommitChain:
         """Append `entry` after `tip`. Returns the tip that now follows, and True when it is ours.
 
         False: another worker has written an entry here. Its tip is returned; the caller drops what it had and goes on from there.
-        Our own entry from before a crash counts as ours, if it is the same bytes.
+        Our own entry from before a crash counts as ours, if it is the same bytes. Raises ChainConflict when the chain no longer reaches up
+        to `tip`: the lake was put back from an older moment under our hands, and what is missing would never be written again.
         """
         if entry.first != tip.next or entry.next <= entry.first or entry.previous != tip.digest:
             raise ChainConflict(
@@ -116,6 +118,7 @@ class CommitChain:
                 partition=entry.partition,
             )
         partition, data = Partition(entry.type, entry.partition), encode(entry)
+        self._refuse_torn(partition, tip)
         created = self._store.create(f"{layout.commits(*partition)}/{layout.entry_name(entry.first)}", data)
         found = (entry, data) if created else self.entry(partition, entry.first)
         # A name that a checkpoint has freed can be created again, by a zombie. Checked after the creation: names are freed after the
@@ -123,6 +126,14 @@ class CommitChain:
         if found is None or self.checkpoint(partition) > entry.first:
             return self.tip(partition), False
         return tip_after(*found), found[1] == data
+
+    def _refuse_torn(self, partition: Partition, tip: Tip) -> None:
+        if not tip.digest:
+            return
+        path = f"{layout.commits(*partition)}/{layout.entry_name(tip.first)}"
+        data = self._store.read(path)
+        if (data is None or digest(data) != tip.digest) and self.checkpoint(partition) < tip.next:
+            raise ChainConflict(f"{path} has gone under a running worker: the lake was put back from an older moment", path=path)
 
 
 def _contiguous(links: list[tuple[CommitEntry, bytes]], checkpoint: Checkpoint) -> bool:

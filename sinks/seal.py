@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from hourmark.crashpoints import crashpoint
-from hourmark.errors import RegistryUnavailable, Unavailable
+from hourmark.errors import ChainConflict, RegistryUnavailable, Unavailable
 from hourmark.hours import Hours
 from hourmark.topics import Partition, Tier
 
@@ -157,6 +157,9 @@ class Sealer:
             line.held = True
             return False
         line.held = False
+        if line.sealed is not None and self._store.read(before := layout.seal(line.event_type, line.sealed)) is None:
+            # Sealing this hour would leave a hole; whoever reads the lake anew goes on from what it has.
+            raise ChainConflict(f"{before} has gone under a running worker: the lake was put back from an older moment", path=before)
         mine = self._store.create(layout.seal(line.event_type, hour), encode(plan))
         crashpoint("sink.decided")
         if mine:
@@ -200,7 +203,8 @@ class Sealer:
         if plan.forced is not None:
             why = plan.forced
             log.warning("hour sealed by force", event_type=plan.type, hour=plan.hour, missing=why.missing, reason=why.reason)
-        if line.books:  # not when an hour of an earlier life is announced again
+        by_hand = plan.forced is not None and line.sealed is not None and hour > line.sealed  # decided elsewhere, presented by us
+        if line.books or by_hand:  # not when an hour of an earlier life is announced again
             self._count(line.event_type, plan, max(0.0, self._now() - ends))
             self._tell_sealed(plan, digest(manifest))
 

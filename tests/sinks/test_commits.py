@@ -60,6 +60,24 @@ def test_workers_racing_make_one_contiguous_chain(moves: list[tuple[int, int, bo
     assert (tip.next, tip.digest) == (position, previous)
 
 
+def test_a_chain_that_was_cut_under_a_running_worker_is_not_gone_on_with() -> None:
+    """The lake was put back from an older moment: an entry behind the gap would be the tip for good, and the gap never be written."""
+    store = DictStore()
+    chain = CommitChain(store)
+    tip, _ = chain.extend(Tip(), entry(Tip(), 70))
+    older = dict(store.files)
+    tip, _ = chain.extend(tip, entry(tip, 100))
+    store.files = dict(older)
+    with pytest.raises(ChainConflict, match="older moment"):
+        chain.extend(tip, entry(tip, 150))
+    assert store.files == older
+    again, won = chain.extend(chain.tip(WHERE), entry(chain.tip(WHERE), 120))
+    assert won
+    store.files[f"{layout.commits(*WHERE)}/{layout.entry_name(70)}"] = b"another past"
+    with pytest.raises(ChainConflict, match="older moment"):
+        chain.extend(again, entry(again, 150))
+
+
 def test_the_loser_follows_the_winner() -> None:
     chain = CommitChain(DictStore())
     tip, won = chain.extend(Tip(), entry(Tip(), 70, "winner"))

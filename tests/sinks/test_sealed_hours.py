@@ -464,3 +464,20 @@ def test_a_partition_added_later_is_waited_for() -> None:
     assert room.sealer.step(time.monotonic() + 60) == 1
     found = manifest(room, HOUR + 1)
     assert (found.totals.rows, found.complete) == (6, True)
+
+
+def test_no_hour_is_sealed_behind_one_that_has_gone() -> None:
+    """The lake was put back from an older moment under a running worker: there would be a hole before the hour."""
+    room, feed = Room(*ONE), Feed()
+    fill(feed, HOUR, range(10))
+    feed.barrier(HOUR)
+    room.drain(feed)
+    room.seal()
+    fill(feed, HOUR + 1, range(10, 20))
+    feed.barrier(HOUR + 1)
+    room.drain(feed)
+    room.store.remove(layout.seal(TYPE, HOUR))
+    room.sealer.wake(TYPE)
+    with pytest.raises(ChainConflict, match="older moment"):
+        room.sealer.step(time.monotonic() + 60)
+    assert room.store.read(layout.seal(TYPE, HOUR + 1)) is None
