@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
+from prometheus_client import REGISTRY
 
 from hourmark.errors import OffsetLost
 from hourmark.hours import label
@@ -53,6 +54,8 @@ def test_hours_are_sealed_in_order_empty_ones_too(kafka: str, tmp_path: Path) ->
             stage.send(feed.partition, [feed.barrier(HOUR + 2)])
         stage.wait_sealed(HOUR + 1, HOUR + 2)
         assert worker.ready() is None
+    violations = REGISTRY.get_sample_value("hourmark_sink_invariant_violations_total", {"event_type": stage.type})
+    assert violations == 0, "not shown: an alarm would not see it rise"
     assert [stage.manifest(HOUR + n).totals.rows for n in range(3)] == [4000, 100, 0]
     assert stage.table(HOUR + 2).schema == stage.table(HOUR).schema
     assert all(stage.manifest(HOUR + n).complete for n in range(3))

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from hourmark.hours import Hours
 from hourmark.topics import Partition
@@ -198,7 +199,7 @@ def test_a_sleeping_sealer_finds_an_overdue_hour_that_was_forced() -> None:
     fill(feed, HOUR + 1, range(3, 5))
     room.drain(feed)
     room.seal()
-    line = room.sealer._lines[TYPE]
+    line, before = room.sealer._lines[TYPE], counted()
     seal(room.store, HOUR + 1, 1)
     assert not line.awake
     room.sealer.step(1e18)
@@ -206,3 +207,13 @@ def test_a_sleeping_sealer_finds_an_overdue_hour_that_was_forced() -> None:
     line.look_at = 0.0
     room.sealer.step(1e18)
     assert (manifest(room, HOUR + 1).complete, manifest(room, HOUR + 1).totals.rows) == (False, 2)
+    assert counted() == (before[0] + 1, before[1] + 1)
+    room.seal()  # a worker that takes over announces it again
+    assert counted() == (before[0] + 1, before[1] + 1)
+
+
+def counted() -> tuple[float, float]:
+    """Hours presented, and incomplete ones, on the metrics page."""
+    names = ("hourmark_sink_sealed_hours_total", "hourmark_sink_incomplete_hours_total")
+    sealed, incomplete = (REGISTRY.get_sample_value(name, {"event_type": TYPE}) or 0.0 for name in names)
+    return sealed, incomplete
