@@ -31,9 +31,7 @@ def settle(ground: Ground, out: Any, watch: books.Watch) -> bool:
         account = books.strike(ground.platform.lake, ledger, until, watch, set())
         accounts.append(account)
         if lost:
-            said.append(
-                f"{name}: {len(lost)} acknowledged events deleted from Kafka unread, on purpose: not in the lake"
-            )
+            said.append(f"{name}: {len(lost)} acknowledged events deleted from Kafka unread, on purpose: not in the lake")
         said += _excused(ground, account)
     spoilt = ground.load.refused
     if spoilt.sent:

@@ -62,16 +62,17 @@ def _sealed_by_force(scene: Scene) -> None:
     scene.until("the hour to end", lambda: ground.platform.hour_now() > hour + 1)
     hour = ground.newest_sealed(name) + 1
     scene.caused()
-    force(scene, name, hour)
+    assert _force(scene, name, hour)
     scene.firing()
 
 
-def force(scene: Scene, name: str, hour: int) -> None:
-    """`hourmark seal --force`; the hour stands among those that need not balance."""
-    scene.ground.forced.add((name, label(hour)))
+def _force(scene: Scene, name: str, hour: int) -> bool:
+    """`hourmark seal --force`; the hour then stands among those that need not balance."""
     said = scene.ground.command("seal", name, label(hour), "--force", "--reason", "a drill")
-    assert said.returncode == 0, said.stdout + said.stderr
-    scene.say(f"        {said.stdout.strip()}")
+    scene.say(f"        {(said.stdout + said.stderr).strip()}")
+    if said.returncode == 0:
+        scene.ground.forced.add((name, label(hour)))
+    return said.returncode == 0
 
 
 def _log_cut(scene: Scene) -> None:
@@ -94,7 +95,17 @@ def _log_cut(scene: Scene) -> None:
     scene.caused("HourmarkAuditHeld")
     scene.heal("HourmarkInvariantBroken")
     scene.firing("HourmarkAuditHeld")
-    force(scene, name, ground.newest_sealed(name) + 1)
+    scene.heal("HourmarkAuditHeld")
+    scene.until("no hour to be held any more", lambda: _released(scene, name))
+
+
+def _released(scene: Scene, name: str) -> bool:
+    """Whether no hour is held any more; the one that is held is sealed by force. The barrier after the gap may close several hours."""
+    held = f'hourmark_sink_blocked_partitions{{event_type="{name}",reason="audit_held"}} > 0'
+    if not scene.prometheus.query(held):
+        return True
+    _force(scene, name, scene.ground.newest_sealed(name) + 1)  # refused where what Prometheus says is some seconds old
+    return False
 
 
 def _cut(ground: Ground, name: str, partition: int) -> dict[int, str]:
@@ -142,6 +153,6 @@ HOURS = (
             "HourmarkAuditHeld": "`dedup accept-loss` on them; the type is declared `audit: hold`",
         },
         _log_cut,
-        STALLED | {"HourmarkRoomGone"},
+        STALLED | {"HourmarkRoomGone", "HourmarkAuditUnequal"},
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -93,7 +94,7 @@ def _through(ground: Ground, drills: list[Drill], alerts: list[faster.Alert], ru
     data = asked.home / "prometheus"
     data.mkdir()
     with running(data, ground.pages(), rules / "*.rules.yml") as prometheus:
-        say(f"Prometheus: {prometheus.url}")
+        say(f"Prometheus: {prometheus.url}; to look at the lake: nsenter -t {os.getpid()} -m")
         _await_calm(ground, prometheus)
         for drill in drills:
             say(", ".join(f"{alert}: {cause}" for alert, cause in drill.causes.items()))

@@ -151,7 +151,8 @@ class Scene:
 
 
 def _texts(alerts: list[dict[str, Any]]) -> list[str]:
-    """As an operator reads them: at most three, since an alert may fire for many types."""
+    """As an operator reads them: the three worst at most, since an alert may fire for many types."""
+    alerts = sorted(alerts, key=lambda alert: ("critical", "warning", "info").index(alert["labels"]["severity"]))
     first = alerts[0]["annotations"]
     summaries = [f"[{alert['labels']['severity']}] {alert['annotations']['summary']}" for alert in alerts[:3]]
     more = [f"… and {len(alerts) - 3} more"] if len(alerts) > 3 else []
