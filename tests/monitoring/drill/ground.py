@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import signal
 import subprocess
@@ -98,13 +98,14 @@ class Ground:
         self.memory = memory
         for name in TYPES:
             self.declare(name)
+        logging.getLogger("hourmark_client").setLevel(logging.CRITICAL)  # its warnings are what drills are for
         client = Client.http(self.platform.receiver, write_key=self.platform.write_key, app="drill", block_timeout=PATIENT_S)
         self.load = Sender(client, dict(self.ledgers))
         self.load.start()
 
-    def declare(self, name: str) -> None:
-        declaration = {"event": name, "owner": "drill", "tier": "debug", "schema": SCHEMA, **TYPES.get(name, {})}
-        Catalogue(self.platform.registry, timeout=120.0).declare(name, declaration, wait=60.0)
+    def declare(self, name: str, description: str = "For drills") -> None:
+        more = {"owner": "drill", "tier": "debug", "description": description, "schema": SCHEMA, **TYPES.get(name, {})}
+        Catalogue(self.platform.registry, timeout=PATIENT_S).declare(name, {"event": name, **more}, wait=60.0)
 
     def pages(self) -> dict[str, list[str]]:
         """Where Prometheus finds the metrics of each service."""
@@ -173,20 +174,6 @@ class Ground:
 
     def newest_sealed(self, event_type: str) -> int:
         return self.platform.sealed_up_to(event_type)
-
-    def put_key(self, name: str) -> int:
-        """A new write key; what the registry answers."""
-        import urllib.error
-        import urllib.request
-
-        url = f"{self.platform.registry}/v1/keys/{name}"
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(url, json.dumps({"types": ["drill.*"]}).encode(), headers, method="PUT")
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENT_S) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as exc:
-            return exc.code
 
     def down(self) -> None:
         self.stack.down()

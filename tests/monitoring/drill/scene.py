@@ -71,15 +71,25 @@ class Scene:
     def firing(self, *names: str) -> None:
         """Until they fire (all of the drill, unless named)."""
         wanted = [seen for seen in self._open() if seen.alert in (names or self.seen)]
-        self._until(lambda: all(seen.fired is not None for seen in wanted), FIRES_S)
+        self.sees(lambda: all(seen.fired is not None for seen in wanted), FIRES_S)
         for seen in wanted:
             if seen.fired is None:
                 seen.wrong = f"it did not fire in {time.monotonic() - seen.caused:.0f} s"
                 self.say(f"  {seen.alert} DID NOT FIRE")
 
+    def sees(self, found: Callable[[], Any], seconds: float) -> Any:
+        """Wait for a condition while looking at the alerts; what it was at the end."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.look()
+            value = found()
+            if value or time.monotonic() > deadline:
+                return value
+            time.sleep(LOOK_S)
+
     def until(self, what: str, found: Callable[[], Any], seconds: float = FIRES_S) -> Any:
-        """Wait for a condition while looking at the alerts; its value. Raises AssertionError after `seconds`."""
-        value = self._until(found, seconds)
+        """As `sees`; raises AssertionError when it did not come true."""
+        value = self.sees(found, seconds)
         assert value, f"waited {seconds:.0f} s for {what}"
         return value
 
@@ -97,7 +107,7 @@ class Scene:
     def over(self) -> None:
         """Until none of them fires, and the stack is whole again."""
         fired = [seen for seen in self.seen.values() if seen.fired is not None]
-        self._until(lambda: all(seen.over is not None for seen in fired), OVER_S)
+        self.sees(lambda: all(seen.over is not None for seen in fired), OVER_S)
         for seen in fired:
             if seen.over is None:
                 seen.wrong = seen.wrong or f"it still fires {OVER_S:.0f} s after its cause had ended"
@@ -136,15 +146,6 @@ class Scene:
 
     def _critical(self) -> set[str]:
         return {name for name, alerts in self.look().items() if any(alert["labels"]["severity"] == "critical" for alert in alerts)}
-
-    def _until(self, found: Callable[[], Any], seconds: float) -> Any:
-        deadline = time.monotonic() + seconds
-        while True:
-            self.look()
-            value = found()
-            if value or time.monotonic() > deadline:
-                return value
-            time.sleep(LOOK_S)
 
     def _open(self) -> Iterator[Seen]:
         return (seen for seen in self.seen.values() if seen.fired is None and not seen.wrong)

@@ -7,8 +7,12 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+
+from cli.catalogue import Catalogue
+from hourmark.errors import PlatformError
 
 from .events import DEDUP, STALLED
 from .scene import Drill, Scene
@@ -16,7 +20,7 @@ from .scene import Drill, Scene
 SINKS = ("sinks-1", "sinks-2")
 RESTARTED = "sinks-2"
 HELD_S = 60.0
-MIB = 1 << 20
+STORED_S = 15.0
 
 
 def _receiver_frozen(scene: Scene) -> None:
@@ -46,23 +50,39 @@ def _is_another(began: Callable[[], str], before: str) -> bool:
 
 
 def _kafka_frozen(scene: Scene) -> None:
-    """Frozen in the moment in which the registry, which has just asked the brokers, stores a write key."""
-    ground = scene.ground
-    end = ground.slow("registry.before_commit", 5.0)
-    answers: list[int] = []
-    put = threading.Thread(target=lambda: answers.append(ground.put_key("drill-late")), daemon=True)
-    put.start()
-    time.sleep(2.0)  # its first steps take milliseconds; it now waits before its commit
+    """Frozen in the moment in which the registry has stored a change and not yet broadcast it."""
+    for number in range(5):
+        thaw, settled = _change_and_freeze(scene, f"For drills, {number}")
+        scene.caused()
+        if scene.sees(lambda: scene.prometheus.query("max(hourmark_registry_outbox_unpublished) > 0"), STORED_S + 10.0):
+            break
+        thaw()  # it was quicker
+        settled()
+    scene.later(settled)
+    scene.later(thaw)
+    scene.ground.stack.kill(DEDUP[1])
+    scene.caused("HourmarkNodeBehind")
 
-    def answered() -> None:
-        put.join(300.0)
-        scene.say(f"        the write key was answered {answers}")
 
-    scene.later(answered)
-    scene.later(ground.freeze("kafka"))
+def _change_and_freeze(scene: Scene, description: str) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Change a declaration; freeze Kafka as soon as it is stored. The answers thaw Kafka, and wait for the end of the change."""
+    ground, name = scene.ground, "drill.debug"
+    catalogue = Catalogue(ground.platform.registry, timeout=60.0)
+    before = catalogue.get(name)["revision"]
+    end = ground.slow("registry.committed", STORED_S)  # so long it is stored and the publisher not told
+
+    def declare() -> None:
+        with suppress(PlatformError):  # stored, and not broadcast in time
+            ground.declare(name, description)
+
+    change = threading.Thread(target=declare, daemon=True)
+    change.start()
+    deadline = time.monotonic() + 120.0
+    while catalogue.get(name)["revision"] == before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    thaw = ground.freeze("kafka")
     end()
-    scene.caused()
-    ground.stack.kill(DEDUP[1])
+    return thaw, lambda: change.join(300.0)
 
 
 def _valkey_frozen(scene: Scene) -> None:
@@ -155,7 +175,7 @@ SERVERS = (
             "HourmarkReceiverRefusing": "Kafka frozen under load",
             "HourmarkCanarySilent": "the same, for more than two minutes",
             "HourmarkNodeBehind": "a dedup worker killed then: it knows the catalogue from its disk, and cannot apply it",
-            "HourmarkOutboxStuck": "a write key stored in the moment in which Kafka froze",
+            "HourmarkOutboxStuck": "a declaration changed in the moment in which Kafka froze",
         },
         _kafka_frozen,
         STALLED | {"HourmarkRoomGone"},
