@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from hourmark.kafka import client_config, partition_counts, translate
@@ -19,6 +19,12 @@ LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the librar
 DEDUP, SINK = "hourmark-dedup-", "hourmark-sink"  # each shard's workers are one group of this prefix
 HELD = "hourmark_sink_held_partitions"
 PAGE_TIMEOUT_S = 2.0
+LEADERLESS = {
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+}
 
 Place = tuple[str, int]
 
@@ -31,11 +37,12 @@ class Groups(NamedTuple):
 
 
 class Offsets(NamedTuple):
-    """`ends`: of every raw and clean partition of some event types; who reads them, and how far."""
+    """`ends`: of every raw and clean partition of some event types; who reads them, and how far. `mute`: those that no broker leads now."""
 
     ends: Mapping[Place, int]
     dedup: Groups
     sink: Groups
+    mute: frozenset[Place] = frozenset()
 
 
 def flows(at: Addresses, event_types: Iterable[str]) -> dict[str, dict[int, Flow]]:
@@ -48,25 +55,25 @@ def offsets(at: Addresses, event_types: Iterable[str]) -> Offsets:
     """A handful of requests, however many types there are. Raises BrokerUnavailable."""
     admin = AdminClient(client_config(at.settings()))
     try:
-        ends = _ends(admin, [topic for name in event_types for topic in (raw_topic(name), clean_topic(name))])
+        ends, mute = _ends(admin, [topic for name in event_types for topic in (raw_topic(name), clean_topic(name))])
         known = [group.group_id for group in admin.list_consumer_groups().result().valid]
         dedup, sink = _groups(admin, [g for g in known if g.startswith(DEDUP)]), _groups(admin, [g for g in known if g.startswith(SINK)])
     except KafkaException as exc:
         raise translate(exc, "asking who reads what") from exc
-    return Offsets(ends, dedup, sink)
+    return Offsets(ends, dedup, sink, mute)
 
 
 def flows_of(known: Offsets, event_types: Iterable[str]) -> dict[str, dict[int, Flow]]:
     """The same by partition, as what blocks an hour is told from it."""
-    ends, dedup, sink = known
-    widths = Counter(topic for topic, _ in ends)
+    ends, dedup, sink, mute = known
+    widths = Counter(topic for topic, _ in (*ends, *mute))
     found: dict[str, dict[int, Flow]] = {name: {} for name in event_types}
     for name in found:
         raw, clean = raw_topic(name), clean_topic(name)
         for number in range(widths[clean]):
             behind = ends.get((raw, number), 0) - dedup.committed.get((raw, number), 0)
             found[name][number] = Flow(
-                end=ends[clean, number],
+                end=ends.get((clean, number)),
                 owned=None if sink.owned is None else (clean, number) in sink.owned,
                 dedup_owned=None if dedup.owned is None else (raw, number) in dedup.owned,
                 dedup_lag=max(behind, 0),
@@ -74,12 +81,19 @@ def flows_of(known: Offsets, event_types: Iterable[str]) -> dict[str, dict[int, 
     return found
 
 
-def _ends(admin: AdminClient, topics: list[str]) -> dict[Place, int]:
+def _ends(admin: AdminClient, topics: list[str]) -> tuple[dict[Place, int], frozenset[Place]]:
+    """And the partitions that have no leader. Raises KafkaException when nobody answers for any."""
     places = [TopicPartition(topic, number) for topic, count in partition_counts(admin, topics).items() for number in range(count)]
-    if not places:
-        return {}
-    answers = admin.list_offsets(dict.fromkeys(places, LATEST))
-    return {(place.topic, place.partition): future.result().offset for place, future in answers.items()}
+    ends: dict[Place, int] = {}
+    mute: list[Place] = []
+    for place, future in (admin.list_offsets(dict.fromkeys(places, LATEST)) if places else {}).items():
+        try:
+            ends[place.topic, place.partition] = future.result().offset
+        except KafkaException as exc:
+            if exc.args[0].code() not in LEADERLESS:
+                raise
+            mute.append((place.topic, place.partition))
+    return ends, frozenset(mute)
 
 
 def _groups(admin: AdminClient, names: list[str]) -> Groups:

@@ -37,8 +37,8 @@ class Moments(NamedTuple):
     closed: Mapping[Place, int] = {}
 
 
-def streams(at: Addresses, names: Iterable[str]) -> dict[str, Stream]:
-    """Raises Unavailable."""
+def streams(at: Addresses, names: Iterable[str]) -> tuple[dict[str, Stream], frozenset[Place]]:
+    """By event type, and the partitions that no broker leads, of which nothing is known. Raises Unavailable."""
     names, now, log = list(names), time.time(), Log(at)
     known = offsets(at, names)
     raw = [place for place in known.ends if place[0].startswith(raw_topic(""))]
@@ -51,7 +51,7 @@ def streams(at: Addresses, names: Iterable[str]) -> dict[str, Stream]:
         log.at_time(unread_raw, int((now - STALLED_S) * 1000), known.ends),
         log.at_time(unread_clean, at.hours.end_ms(closed_hour(at.hours, now)), known.ends),
     )
-    return told(names, known, moments, barriers(at.hours, now))
+    return told(names, known, moments, barriers(at.hours, now)), known.mute
 
 
 def told(names: Iterable[str], known: Offsets, moments: Moments, barriers_: int) -> dict[str, Stream]:

@@ -44,7 +44,8 @@ def health(at: Addresses, *, pages: bool = False) -> Health:
     found, faults = _of_kafka(at, asked, types)
     waiting: Waiting = found.get("parked", Waiting(0, None))
     parked = {name: one.events for name, one in waiting.survey.held.items() if one.events} if waiting.survey else {}
-    known = Known(types, found.get("streams", {}), found.get("seals", seals.Seals(0.0, {}, {}, {})), parked)
+    streams, mute = found.get("streams", ({}, ()))
+    known = Known(types, streams, found.get("seals", seals.Seals(0.0, {}, {}, {})), parked)
     moment = time.time()
     wanted = to_look_at(known, at.hours, newest_ended(at), moment) if "seals" in found else []
     looked = _look(at, asked, known, wanted[:MOST], held(sink_pages()) if pages else {})
@@ -57,6 +58,7 @@ def health(at: Addresses, *, pages: bool = False) -> Health:
         expiring=_expiring(waiting.survey),
         unknown=sum(name not in looked and name not in known.seals.newest for name in wanted),
         since=known.seals.since,
+        mute=tuple(sorted(mute)),
     )
     services = [_with(service, faults) for service in asked.services]
     return Health(services, listed, revision, states(known, looked, at.hours, moment), flow)

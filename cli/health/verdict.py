@@ -39,15 +39,14 @@ class Verdict(NamedTuple):
 
 def verdict(health: Health, more: Iterable[Trouble] = ()) -> Verdict:
     """`more`: what the caller knows beyond, like processes of this machine that are down."""
-    found = (*_services(health), *more, *_rooms(health), *_nodes(health), *_types(health), *_parked(health))
+    found = (*_services(health), *_leaders(health), *more, *_rooms(health), *_nodes(health), *_types(health), *_parked(health))
     if not found:
-        return Verdict((), f"all well: {_flow(health)}, {_hours(health)}")
+        said = f"{_flow(health)}, {_hours(health)}" if health.types else "ready for events, no event type is declared yet"
+        return Verdict((), f"all well: {said}")
     return Verdict(found, "1 thing is wrong" if len(found) == 1 else f"{len(found)} things are wrong")
 
 
 def _flow(health: Health) -> str:
-    if not health.types:
-        return "ready for events, no event type is declared yet"
     return "events flow" if any(state.recent for state in health.types) else f"no event came in the last {span(health.flow.recent_s)}"
 
 
@@ -73,6 +72,12 @@ def _services(health: Health) -> Iterator[Trouble]:
             yield Trouble(f"the id index is {found.says}", "index-full")
         elif found.ok is None and name in ("kafka", "registry"):
             yield Trouble(f"{NAMES[name]} was {found.says}, so not all can be told", "README")
+
+
+def _leaders(health: Health) -> Iterator[Trouble]:
+    mute = health.flow.mute
+    if mute:
+        yield Trouble(f"no broker leads {len(mute):,} partitions of event types, for example {mute[0][0]}[{mute[0][1]}]", "hour-blocked")
 
 
 def _rooms(health: Health) -> Iterator[Trouble]:

@@ -79,6 +79,8 @@ def test_streams_add_up_partitions() -> None:
     assert found["a.b"][:4] == (2, True, 5, 39)
     assert found["a.b"].partitions[1].dedup_lag == 0
     assert found["a.none"] == Stream()
+    leaderless = Offsets({k: v for k, v in ends.items() if k[1]}, dedup, sink, frozenset(k for k in ends if not k[1]))
+    assert flowing.told(["a.b"], leaderless, Moments(), 1)["a.b"].partitions[0].end is None
     caught_up = moments._replace(stalled={("raw.a.b", 0): 98})
     assert not flowing.told(["a.b"], Offsets(ends, dedup, sink), caught_up, 1)["a.b"].stalled
 
