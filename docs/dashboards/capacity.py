@@ -48,7 +48,9 @@ CAPACITY = Dashboard(
                 Panel(
                     "Requests and bytes",
                     "timeseries",
-                    ((rate("hourmark_receiver_answered_total"), "requests/s"), (rate("hourmark_receiver_body_bytes_total"), "bytes/s")),
+                    ((rate("hourmark_receiver_answered_total"), "requests"), (rate("hourmark_receiver_body_bytes_total"), "bytes")),
+                    "reqps",
+                    right=("bytes", "Bps"),
                 ),
             ),
         ),
@@ -60,6 +62,7 @@ CAPACITY = Dashboard(
                     "timeseries",
                     (("min by (broker, path) (hourmark_kafka_free_bytes / hourmark_kafka_size_bytes)", "free {{broker}} {{path}}"),),
                     "percentunit",
+                    steps=((0.15, "red"),),
                     says="None from brokers older than 3.3, from services that hide their disks, and without the ACL Describe on Cluster.",
                 ),
                 Panel("Free on the brokers' disks", "timeseries", (("hourmark:kafka_free_bytes", "{{broker}} {{path}}"),), "bytes"),
@@ -69,6 +72,7 @@ CAPACITY = Dashboard(
                     (("min(hourmark:kafka_free_bytes / (deriv(hourmark:kafka_free_bytes[1h]) < 0) * -1)", ""),),
                     "s",
                     quiet=True,
+                    none="They do not fill.",
                 ),
             ),
         ),
@@ -123,7 +127,9 @@ CAPACITY = Dashboard(
                 Panel(
                     "Rows and bytes written",
                     "timeseries",
-                    ((rate("hourmark_sink_rows_total"), "rows/s"), (rate("hourmark_sink_part_bytes_total"), "bytes/s")),
+                    ((rate("hourmark_sink_rows_total"), "rows"), (rate("hourmark_sink_part_bytes_total"), "bytes")),
+                    "eps",
+                    right=("bytes", "Bps"),
                 ),
                 Panel("Buffered", "timeseries", (("sum(hourmark_sink_buffered_bytes)", "all workers"),), "bytes"),
                 Panel(
@@ -131,6 +137,7 @@ CAPACITY = Dashboard(
                     "timeseries",
                     (("min by (path) (hourmark_sink_lake_free_bytes / hourmark_sink_lake_size_bytes)", "free {{path}}"),),
                     "percentunit",
+                    steps=((0.1, "red"),),
                 ),
                 Panel(
                     "Full in (at the pace of the last hour)",
@@ -138,6 +145,7 @@ CAPACITY = Dashboard(
                     (("min(hourmark_sink_lake_free_bytes / (deriv(hourmark_sink_lake_free_bytes[1h]) < 0) * -1)", ""),),
                     "s",
                     quiet=True,
+                    none="It does not fill.",
                 ),
             ),
         ),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from .panels import Dashboard, Panel, rate
 
+KEY = (
+    "🟩 **sealed** in time · 🟨 **late**: after the promise of its tier · 🟪 **incomplete**: its books do not balance · "
+    "🟦 **empty**: sealed, no event came · 🟥 **overdue**: the next hour should have been sealed by then · no colour: not known"
+)
 DELIVERY = Dashboard(
     "hourmark-delivery",
     "hourmark: delivery health",
@@ -11,27 +15,47 @@ DELIVERY = Dashboard(
         (
             "Calendar of hours",
             (
+                Panel("", "text", (), width=24, height=2, says=KEY),
                 Panel(
                     "Each type, hour by hour",
                     "status-history",
                     (("hourmark:delivery_state", "{{event_type}}"),),
                     width=24,
-                    height=12,
-                    says="A column shows the newest hour sealed by then (in time, late, incomplete, empty); red: the next one was overdue.",
+                    height=14,
+                    says="A column shows how the newest hour stood at the start of the column.",
                     states=True,
+                    none="No hour has been sealed in this time.",
                 ),
             ),
         ),
         (
             "Late",
             (
-                Panel("Past its promise", "table", (("sort_desc(hourmark:overdue_seconds > 0)", "{{event_type}}"),), "s", quiet=True),
-                Panel("Partitions that block", "table", (("hourmark_sink_blocking", "{{event_type}} {{partition}}"),), quiet=True),
+                Panel(
+                    "Past its promise",
+                    "table",
+                    (("sort_desc(hourmark:overdue_seconds > 0)", ""),),
+                    "s",
+                    columns=(("event_type", "event type"), ("tier", "tier"), ("Value", "late by")),
+                    quiet=True,
+                    none="No hour is overdue.",
+                ),
+                Panel(
+                    "Partitions that block",
+                    "table",
+                    (("max by (event_type, partition) (hourmark_sink_blocking) == 1", ""),),
+                    columns=(("event_type", "event type"), ("partition", "partition")),
+                    quiet=True,
+                    none="No partition keeps an hour open.",
+                    says="Other partitions have closed the hour, or it is overdue; this one has not.",
+                ),
                 Panel(
                     "On hold",
                     "table",
-                    (("sum by (event_type, reason) (hourmark_sink_held_partitions) > 0", "{{event_type}} {{reason}}"),),
+                    (("sum by (event_type, reason) (hourmark_sink_held_partitions) > 0", ""),),
+                    columns=(("event_type", "event type"), ("reason", "waits for"), ("Value", "partitions")),
                     quiet=True,
+                    none="No sink waits.",
                 ),
             ),
         ),
@@ -65,6 +89,7 @@ DELIVERY = Dashboard(
                         ("sum(increase(hourmark_sink_sealed_hours_total[$__rate_interval]))", "all"),
                         ("sum(increase(hourmark_sink_incomplete_hours_total[$__rate_interval]))", "incomplete"),
                     ),
+                    bars=True,
                 ),
                 Panel(
                     "Watermark age",
@@ -76,4 +101,6 @@ DELIVERY = Dashboard(
         ),
     ),
     since="now-24h",
+    refresh="1m",
+    columns_of=("1h", "15m", "1m", "10s"),
 )

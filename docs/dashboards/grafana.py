@@ -9,18 +9,14 @@ from typing import Any
 from .capacity import CAPACITY
 from .delivery import DELIVERY
 from .event_type import EVENT_TYPE
+from .fields import fields
 from .overview import OVERVIEW
 from .panels import Dashboard, Panel
 
 FOLDER = Path(__file__).parents[2] / "docker" / "grafana"
-DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
-STATES = {
-    0: ("empty", "light-blue"),
-    1: ("sealed", "green"),
-    2: ("late", "yellow"),
-    3: ("incomplete", "purple"),
-    4: ("overdue", "red"),
-}
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+LEGEND = {"showLegend": True, "displayMode": "list", "placement": "bottom"}
+FORMATS = {"table": "table", "bargauge": "heatmap"}  # of buckets: one by one, in order
 DASHBOARDS = (OVERVIEW, EVENT_TYPE, DELIVERY, CAPACITY)
 
 
@@ -45,71 +41,114 @@ def build(dashboard: Dashboard) -> dict[str, Any]:
         "version": 1,
         "editable": False,
         "timezone": "utc",
-        "refresh": "10s",
+        "graphTooltip": 1,  # one moment in all panels
+        "refresh": dashboard.refresh,
         "time": {"from": dashboard.since, "to": "now"},
-        "links": [{"type": "dashboards", "tags": ["hourmark"], "title": "hourmark", "asDropdown": False, "keepTime": True}],
-        "templating": {"list": [_variable()] if dashboard.by_type else []},
+        "links": [
+            {"type": "dashboards", "tags": ["hourmark"], "title": "hourmark", "asDropdown": False, "keepTime": True},
+            {"type": "link", "title": "Alert rules", "url": "/alerting/list?search=hourmark", "icon": "bolt", "tags": []},
+        ],
+        "templating": {"list": _variables(dashboard)},
         "annotations": {"list": []},
         "panels": panels,
     }
 
 
 def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
-    instant = panel.kind in ("stat", "table", "bargauge")
-    targets = [
-        {
-            "refId": chr(ord("A") + position),
-            "datasource": DATASOURCE,
-            "expr": expression,
-            "legendFormat": legend or "__auto",
-            "instant": instant,
-            "range": not instant,
-            "format": "table" if panel.kind == "table" else "heatmap" if panel.kind == "heatmap" else "time_series",
-            **({"interval": "1h"} if panel.kind == "status-history" else {}),
-        }
-        for position, (expression, legend) in enumerate(panel.queries)
-    ]
-    defaults: dict[str, Any] = {"unit": panel.unit, "min": 0} if panel.kind != "table" else {"unit": panel.unit}
-    if "overdue" in panel.queries[0][0]:
-        defaults.pop("min", None)
-    if panel.states:
-        options = {str(state): {"text": text, "color": colour, "index": state} for state, (text, colour) in STATES.items()}
-        defaults = {"mappings": [{"type": "value", "options": options}], "color": {"mode": "fixed"}}
-    return {
-        "id": number,
-        "type": panel.kind,
-        "title": panel.title,
-        "description": panel.says,
+    found = {"id": number, "type": panel.kind, "title": panel.title, "description": panel.says, "gridPos": place}
+    if panel.kind == "text":
+        return {**found, "options": {"mode": "markdown", "content": panel.says}, "description": "", "transparent": True}
+    found |= {
         "datasource": DATASOURCE,
-        "gridPos": place,
-        "targets": targets,
-        "fieldConfig": {"defaults": defaults, "overrides": []},
+        "targets": [_target(panel, number, *query) for number, query in enumerate(panel.queries)],
+        "fieldConfig": fields(panel),
         "options": _options(panel),
+    }
+    if panel.columns:
+        found["transformations"] = [{"id": "organize", "options": _columns(panel)}]
+    return found
+
+
+def _target(panel: Panel, number: int, expression: str, legend: str) -> dict[str, Any]:
+    instant = panel.kind in ("stat", "table", "bargauge") and not panel.trend
+    return {
+        "refId": chr(ord("A") + number),
+        "datasource": DATASOURCE,
+        "expr": expression,
+        "legendFormat": legend or "__auto",
+        "instant": instant,
+        "range": not instant,
+        "format": FORMATS.get(panel.kind, "time_series"),
+        **({"interval": "$column"} if panel.kind == "status-history" else {}),
+    }
+
+
+def _columns(panel: Panel) -> dict[str, Any]:
+    """Only these columns, in this order."""
+    hidden = {"Time", "Value", "__name__"} - {label for label, _ in panel.columns}
+    return {
+        "excludeByName": dict.fromkeys(sorted(hidden), True),
+        "indexByName": {label: place for place, (label, _) in enumerate(panel.columns)},
+        "renameByName": dict(panel.columns),
     }
 
 
 def _options(panel: Panel) -> dict[str, Any]:
+    reduced = {"calcs": ["lastNotNull"], "fields": "", "values": False}
     if panel.kind == "stat":
-        return {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "background" if panel.states else "value", "textMode": "auto"}
+        filled = panel.states or panel.steps
+        return {
+            "reduceOptions": reduced,
+            "colorMode": "background" if filled else "value",
+            "graphMode": "area" if panel.trend else "none",
+            "textMode": "value_and_name" if len(panel.queries) > 1 else "auto",
+        }
+    if panel.kind == "bargauge":
+        return {"reduceOptions": reduced, "orientation": "horizontal", "displayMode": "basic"}
+    if panel.kind == "table":
+        return {"showHeader": True, "cellHeight": "sm"}
     if panel.kind == "status-history":
-        return {"rowHeight": 0.9, "colWidth": 0.95, "showValue": "never", "legend": {"showLegend": True, "displayMode": "list"}}
-    if panel.kind == "timeseries":
-        return {"legend": {"showLegend": True, "displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}}
-    return {}
+        return {"rowHeight": 0.9, "colWidth": 0.95, "showValue": "never", "perPage": 25, "legend": LEGEND}
+    return {"legend": {**LEGEND, "calcs": ["lastNotNull"]}, "tooltip": {"mode": "multi", "sort": "desc"}}
 
 
-def _variable() -> dict[str, Any]:
-    query = "label_values(hourmark_sink_due_timestamp_seconds, event_type)"
-    return {
-        "name": "event_type",
-        "label": "Event type",
-        "type": "query",
-        "datasource": DATASOURCE,
-        "query": {"query": query, "refId": "types"},
-        "definition": query,
-        "refresh": 2,
-        "sort": 1,
-    }
+def _variables(dashboard: Dashboard) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {
+            "name": "datasource",
+            "label": "Prometheus",
+            "type": "datasource",
+            "query": "prometheus",
+            "current": {"text": "Prometheus", "value": "prometheus"},
+        }
+    ]
+    if dashboard.by_type:
+        query = "label_values(hourmark_sink_due_timestamp_seconds, event_type)"
+        found.append(
+            {
+                "name": "event_type",
+                "label": "Event type",
+                "type": "query",
+                "datasource": DATASOURCE,
+                "query": {"query": query, "refId": "types"},
+                "definition": query,
+                "refresh": 2,  # whenever the time changes: types come and go
+                "sort": 1,
+            }
+        )
+    if dashboard.columns_of:
+        first, choices = dashboard.columns_of[0], dashboard.columns_of
+        found.append(
+            {
+                "name": "column",
+                "label": "A column is",
+                "type": "custom",
+                "query": ",".join(choices),
+                "current": {"text": first, "value": first},
+                "options": [{"text": choice, "value": choice, "selected": choice == first} for choice in choices],
+            }
+        )
+    return found
 
 
 def files() -> dict[Path, str]:

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import yaml
+
+from .fields import STATES
 from .panels import Dashboard, Panel, or_zero, quantile, rate
+
+RULES = Path(__file__).parents[2] / "docker" / "prometheus" / "hourmark.rules.yml"
+RUNBOOKS = tuple(
+    (rule["alert"], rule["annotations"]["runbook"])
+    for group in yaml.safe_load(RULES.read_text())["groups"]
+    for rule in group["rules"]
+    if "alert" in rule
+)
+FIRING = 'ALERTS{alertname=~"Hourmark.*",alertstate="firing"}'
+SUBJECTS = ("alertname", "severity", "event_type", "stage", "partition", "code", "reason", "instance")
+FAULTS = (
+    "sum(increase(hourmark_sink_audit_faults_total[1d]))",
+    "sum(increase(hourmark_sink_invariant_violations_total[1d]))",
+    "sum(increase(hourmark_dedup_doubled_total[1d]))",
+    "max(hourmark_dedup_index_lost)",
+)
 
 OVERVIEW = Dashboard(
     "hourmark-overview",
@@ -11,18 +32,80 @@ OVERVIEW = Dashboard(
         (
             "At a glance",
             (
+                Panel("Events stored a second", "stat", ((rate("hourmark_receiver_stored_total"), ""),), "eps", 4, 4, trend=True),
                 Panel(
-                    "Alerts that fire",
+                    "Oldest event that waits",
                     "stat",
-                    ((or_zero('sum(ALERTS{alertname=~"Hourmark.*",alertstate="firing"})'), ""),),
+                    (("max(hourmark:lag_seconds:max)", ""),),
+                    "s",
+                    4,
+                    4,
+                    steps=((120, "yellow"), (300, "red")),
+                    trend=True,
+                    says="At dedup workers or sinks. From two minutes on, and still growing, it is an alert.",
+                ),
+                Panel(
+                    "Types with an overdue hour",
+                    "stat",
+                    (("sum(hourmark:delivery_state == bool 4)", ""),),
                     width=4,
                     height=4,
+                    words=(("0", "none"),),
+                    steps=((1, "red"),),
+                    none="no hour yet",
+                    says="The next hour should have been sealed by now, by the promise of its tier: critical 5 min, standard 15, debug 60.",
                 ),
-                Panel("Event types overdue", "stat", (("sum(hourmark:delivery_state == bool 4)", ""),), width=4, height=4),
-                Panel("Stored", "stat", ((rate("hourmark_receiver_stored_total"), ""),), "eps", width=4, height=4),
-                Panel("Oldest event that waits", "stat", (("max(hourmark:lag_seconds:max)", ""),), "s", width=4, height=4),
-                Panel("Acknowledged within (p99)", "stat", (("hourmark:ack_seconds:p99_5m", ""),), "s", width=4, height=4),
-                Panel("Processes", "stat", (("count by (room) (hourmark_build_info)", "{{room}}"),), width=4, height=4),
+                Panel(
+                    "Lost or doubled, 24 h",
+                    "stat",
+                    ((f"ceil({' + '.join(f'({or_zero(fault)})' for fault in FAULTS)})", ""),),
+                    width=4,
+                    height=4,
+                    words=(("0", "nothing"),),
+                    steps=((1, "red"),),
+                    says="Sums of the audit that differ, records of closed hours, ids doubled by a failover, a lost index: further down.",
+                ),
+                Panel(
+                    "Alerts",
+                    "stat",
+                    ((or_zero(f"count({FIRING})"), ""),),
+                    width=4,
+                    height=4,
+                    words=(("0", "none"),),
+                    steps=((1, "orange"),),
+                ),
+                Panel(
+                    "Processes that do not answer",
+                    "stat",
+                    ((or_zero('count(up{job="hourmark"} == 0)'), ""),),
+                    width=4,
+                    height=4,
+                    words=(("0", "none"),),
+                    steps=((1, "red"),),
+                ),
+                Panel(
+                    "Alerts that fire",
+                    "table",
+                    ((f'label_replace(sum by ({", ".join(SUBJECTS)}) ({FIRING}), "runbook", "$1", "alertname", "(.*)")', ""),),
+                    width=16,
+                    height=7,
+                    columns=(
+                        ("alertname", "alert"),
+                        ("severity", "severity"),
+                        *((name, name) for name in SUBJECTS[2:]),
+                        ("runbook", "what to do"),
+                    ),
+                    pages=RUNBOOKS,
+                    quiet=True,
+                    none="No alert fires.",
+                    says="What to do stands in the repository, in the file of the last column.",
+                ),
+                Panel(
+                    "Event types by their newest hour",
+                    "stat",
+                    tuple((or_zero(f"count(hourmark:delivery_state == {state})"), text) for state, (text, _) in STATES.items()),
+                    says="Overdue: the next hour should have been sealed by now. Every type: dashboard “delivery health”.",
+                ),
             ),
         ),
         (
@@ -66,19 +149,27 @@ OVERVIEW = Dashboard(
                 Panel(
                     "Parked: types nobody declared",
                     "timeseries",
-                    (("sum(hourmark_parked_waiting)", "waiting"), (rate("hourmark_parked_replayed_total"), "replayed a second")),
+                    (("sum(hourmark_parked_waiting)", "waiting"), (rate("hourmark_parked_replayed_total"), "replayed")),
+                    right=("replayed", "eps"),
                 ),
             ),
         ),
         (
             "Do hours close?",
             (
-                Panel("Oldest unread, by stage", "timeseries", (("max by (stage) (hourmark:lag_seconds:max)", "{{stage}}"),), "s"),
+                Panel(
+                    "Oldest unread, by stage",
+                    "timeseries",
+                    (("max by (stage) (hourmark:lag_seconds:max)", "{{stage}}"),),
+                    "s",
+                    steps=((120, "yellow"),),
+                ),
                 Panel(
                     "Worst hour, past its promise",
                     "timeseries",
                     (("max by (tier) (hourmark:overdue_seconds)", "{{tier}}"),),
                     "s",
+                    steps=((0, "red"),),
                     says="Below zero: so long until the promise of the tier would be broken.",
                 ),
                 Panel(
@@ -88,6 +179,7 @@ OVERVIEW = Dashboard(
                         ("sum(increase(hourmark_sink_sealed_hours_total[$__rate_interval]))", "sealed"),
                         ("sum(increase(hourmark_sink_incomplete_hours_total[$__rate_interval]))", "incomplete"),
                     ),
+                    bars=True,
                 ),
             ),
         ),
@@ -110,13 +202,20 @@ OVERVIEW = Dashboard(
                         (or_zero("sum(increase(hourmark_dedup_doubled_total[$__rate_interval]))"), "doubled by a failover"),
                         ("sum by (code) (increase(hourmark_process_ended_total[$__rate_interval]))", "ended: {{code}}"),
                     ),
+                    bars=True,
                 ),
-                Panel("Id index", "timeseries", (("max(hourmark_dedup_index_away)", "away"), ("max(hourmark_dedup_index_lost)", "lost"))),
+                Panel(
+                    "Id index",
+                    "timeseries",
+                    (("max(hourmark_dedup_index_away)", "away"), ("max(hourmark_dedup_index_lost)", "lost")),
+                    says="1 while it does not answer, or has lost its memory: events then wait on the raw topics.",
+                ),
             ),
         ),
         (
             "Is everybody there?",
             (
+                Panel("Processes", "stat", (("count by (room) (hourmark_build_info)", "{{room}}"),)),
                 Panel("Pages that answer", "timeseries", (('sum(up{job="hourmark"})', "up"), ('count(up{job="hourmark"})', "known"))),
                 Panel(
                     "Catalogue revision",
@@ -144,6 +243,7 @@ OVERVIEW = Dashboard(
                     ((quantile(0.99, "hourmark_canary_seconds", "stage"), "{{stage}} p99"),),
                     "s",
                     quiet=True,
+                    none="Canary events are off: HOURMARK_CANARY_URL switches them on.",
                 ),
             ),
         ),

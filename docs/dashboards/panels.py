@@ -8,7 +8,12 @@ Query = tuple[str, str]  # expression and legend
 
 
 class Panel(NamedTuple):
-    """`quiet`: shows nothing while all is well, so its queries may find no series."""
+    """`quiet`: shows nothing while all is well, so its queries may find no series; it then says `none`.
+
+    `steps`: from this value on, this colour; below the first all is green. `words`: value → text, in place of a number.
+    `right`: legend and unit of what has an axis of its own. `columns` of a table: label (or Value) → heading, in this order;
+    `pages`: what to say in its last column in place of a value.
+    """
 
     title: str
     kind: str
@@ -19,6 +24,15 @@ class Panel(NamedTuple):
     says: str = ""
     quiet: bool = False
     states: bool = False
+    steps: tuple[tuple[float, str], ...] = ()
+    words: tuple[tuple[str, str], ...] = ()
+    right: tuple[str, str] | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+    pages: tuple[tuple[str, str], ...] = ()
+    none: str = ""
+    bars: bool = False
+    trend: bool = False
+    decimals: int | None = None
 
 
 class Dashboard(NamedTuple):
@@ -27,6 +41,8 @@ class Dashboard(NamedTuple):
     rows: tuple[tuple[str, tuple[Panel, ...]], ...]
     by_type: bool = False
     since: str = "now-3h"
+    refresh: str = "10s"
+    columns_of: tuple[str, ...] = ()  # widths to choose a calendar's column from, the first by default
 
 
 def rate(metric: str, *by: str, where: str = "") -> str:
