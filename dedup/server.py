@@ -17,6 +17,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     ClusterDownError,
     ConnectionError,
@@ -39,6 +40,7 @@ from .canary import HELP, UNFINISHED
 
 log = structlog.get_logger()
 
+RIGHTS: Final = "+@read +@write +@scripting +@connection +info +config|get"  # the last one may be missing
 OLDEST: Final = 7  # the first with SET NX GET, and with scripts that may run when memory is full
 
 _PASSING = (
@@ -238,8 +240,15 @@ def _translation(exc: Exception) -> PlatformError:
         return IndexLost(f"no canary in the id index: {UNFINISHED if 'being rebuilt' in said else HELP}")
     if isinstance(exc, OutOfMemoryError) or (isinstance(exc, ResponseError) and "OOM " in said):
         return IndexUnavailable(f"the server of the id index is full (its maxmemory): give it more, or shorten the window: {said}")
+    if isinstance(exc, NoPermissionError):
+        return IndexUnavailable(f"the id index does not allow this to its user, who needs {RIGHTS} on all keys: {said}", retry_after=5.0)
+    if isinstance(exc, AuthenticationError):
+        return IndexUnavailable(f"the id index refuses the user or password of HOURMARK_REDIS_URL: {said}", retry_after=5.0)
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        told = "HOURMARK_REDIS_URL must name a host of that certificate, and in ?ssl_ca_certs=FILE the authority that signed it"
+        return IndexUnavailable(f"the certificate of the id index is not trusted; {told}: {said}", retry_after=5.0)
     if isinstance(exc, _PASSING):
-        return IndexUnavailable(f"the id index does not answer: {exc!r}")
+        return IndexUnavailable(f"the id index does not answer: {said or repr(exc)}")
     if isinstance(exc, ResponseError) and said.startswith(_REFUSES_WRITES):
         return IndexUnavailable(f"the id index refuses to write: {exc}")
     return InvariantBroken(f"the id index answers what it should not: {exc!r}")
