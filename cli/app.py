@@ -12,7 +12,26 @@ import typer
 from hourmark import __version__
 from hourmark.errors import PlatformError, SettingsError
 
-from . import acls, bench, dedup, demo, events, fsck, generate, lake, parked, rejected, sealing, send, stack, status, storm, tail, trace
+from . import (
+    acls,
+    bench,
+    dedup,
+    demo,
+    events,
+    fsck,
+    generate,
+    lake,
+    parked,
+    raw,
+    rejected,
+    sealing,
+    send,
+    stack,
+    status,
+    storm,
+    tail,
+    trace,
+)
 from .failures import UNREACHABLE, WRONG_INPUT, exit_code, lines
 from .workflow import commands as workflow
 
@@ -63,6 +82,7 @@ COMMANDS = (
     sealing,
     fsck,
     dedup,
+    raw,
     bench,
     storm,
     acls,

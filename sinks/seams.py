@@ -46,7 +46,7 @@ def sew(store: Store, logs: Logs, event_type: str, width: int, by: str, *, dry: 
     `width`: partitions that the clean topic has. Safe to repeat, and while sink workers run. Raises NoSeam, Unavailable, ChainConflict.
     """
     chain = CommitChain(store)
-    tips = {partition: chain.tip(partition) for partition in _partitions(store, event_type)}
+    tips = {partition: chain.tip(partition) for partition in partitions(store, event_type)}
     if tips and max(partition.number for partition in tips) >= width:
         told = f"the lake has {len(tips)} partitions of {event_type}, its clean topic {width}"
         raise NoSeam(f"{told}: declare it with `partitions: {len(tips)}`, then again")
@@ -61,7 +61,8 @@ def sew(store: Store, logs: Logs, event_type: str, width: int, by: str, *, dry: 
     return [Sewn(partition.number, tip.next + 1, tip.appended_ms) for partition, tip in cut.items()]
 
 
-def _partitions(store: Store, event_type: str) -> list[Partition]:
+def partitions(store: Store, event_type: str) -> list[Partition]:
+    """Those that have a commit chain."""
     names = {*store.folders(f"{layout.COMMITS}/{event_type}"), *store.folders(f"{layout.CHECKPOINTS}/{event_type}")}
     return [Partition(event_type, int(name.removeprefix("p"))) for name in sorted(names)]
 

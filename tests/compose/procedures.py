@@ -20,12 +20,11 @@ def blocks() -> dict[str, str]:
     return {found["name"]: found["commands"] for page in PAGES for found in BLOCK.finditer(page.read_text())}
 
 
-def run(project: Project, name: str, folder: Path, timeout: float = 600.0) -> str:
-    """What the commands of this block say. `folder`: where they are run. Raises Unreachable with their last words."""
+def run(project: Project, name: str, folder: Path, timeout: float = 600.0) -> None:
+    """The commands of this block, in this folder. Raises Unreachable with their last words."""
     given = {"P": project.name, "C": shlex.join(project.command), "D": f"docker run --rm -v {shlex.quote(str(folder / 'backup'))}:/b"}
     ran = subprocess.run(
         ["bash", "-euc", blocks()[name]], env={**project.environ, **given}, cwd=folder, capture_output=True, text=True, timeout=timeout
     )
     if ran.returncode:
         raise Unreachable("\n".join(ran.stderr.strip().splitlines()[-12:]), where=f"the commands `{name}` of the documentation")
-    return ran.stdout + ran.stderr
