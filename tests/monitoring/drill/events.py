@@ -135,7 +135,7 @@ SENDERS = (
     Drill(
         {
             "HourmarkParkedWaiting": "three events of a type nobody declared",
-            "HourmarkParkedExpiring": "the same, and `retention.ms` of the topic `parked` cut to an hour",
+            "HourmarkParkedExpiring": "such events, and `retention.ms` of the topic `parked` cut to an hour",
         },
         _undeclared,
     ),
@@ -150,7 +150,7 @@ HOURS = (
     Drill(
         {
             "HourmarkInvariantBroken": "unread records deleted from a raw topic (`offset_lost`)",
-            "HourmarkAuditHeld": "`dedup accept-loss` on them; the type is declared `audit: hold`",
+            "HourmarkAuditHeld": "`dedup accept-loss` on a type declared `audit: hold`",
         },
         _log_cut,
         STALLED | {"HourmarkRoomGone", "HourmarkAuditUnequal"},

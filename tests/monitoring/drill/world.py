@@ -153,7 +153,10 @@ VOLUMES = (
     Drill({"HourmarkLakeFilling": "the lake's volume filled to 95 %"}, _lake_filling),
     Drill({"HourmarkSinkHeld": "the lake's volume filled to the last byte"}, _lake_full, STALLED),
     Drill(
-        {"HourmarkKafkaFilling": "the volume of Kafka's logs filled to 90 %", "HourmarkKafkaFull": "the same, to 97 %"},
+        {
+            "HourmarkKafkaFilling": "the volume of Kafka's logs filled to 90 %",
+            "HourmarkKafkaFull": "the volume of Kafka's logs filled to 97 %",
+        },
         _kafka_filling,
     ),
 )
@@ -162,9 +165,9 @@ SERVERS = (
     Drill(
         {
             "HourmarkIndexAway": "Valkey frozen under load",
-            "HourmarkHourBlocked": "the same",
-            "HourmarkWatermarkLate": "the same; in hours of 20 s the promises are 30 s",
-            "HourmarkLagGrowing": "the same, for more than two minutes",
+            "HourmarkHourBlocked": "Valkey frozen under load",
+            "HourmarkWatermarkLate": "Valkey frozen; in hours of 20 s the promises are 30 s",
+            "HourmarkLagGrowing": "Valkey frozen for more than two minutes",
         },
         _valkey_frozen,
         STALLED,
@@ -173,8 +176,8 @@ SERVERS = (
     Drill(
         {
             "HourmarkReceiverRefusing": "Kafka frozen under load",
-            "HourmarkCanarySilent": "the same, for more than two minutes",
-            "HourmarkNodeBehind": "a dedup worker killed then: it knows the catalogue from its disk, and cannot apply it",
+            "HourmarkCanarySilent": "Kafka frozen for more than two minutes",
+            "HourmarkNodeBehind": "a dedup worker killed while Kafka is frozen: it knows the catalogue from its disk, and cannot apply it",
             "HourmarkOutboxStuck": "a declaration changed in the moment in which Kafka froze",
         },
         _kafka_frozen,
