@@ -182,7 +182,7 @@ def give(at: Addresses, grants: Iterable[Grant]) -> None:
             ResourcePatternType.PREFIXED if grant.prefix else ResourcePatternType.LITERAL,
             grant.principal,
             "*",
-            AclOperation[_operation(grant.operation)],
+            AclOperation[spelled(grant.operation)],
             AclPermissionType.ALLOW,
         )
         for grant in grants
@@ -195,7 +195,7 @@ def give(at: Addresses, grants: Iterable[Grant]) -> None:
         raise translate(exc, "setting ACLs") from exc
 
 
-def _operation(name: str) -> str:
+def spelled(name: str) -> str:
     """`DescribeConfigs` as the client library spells it."""
     return "".join(f"_{letter}" if letter.isupper() else letter for letter in name).lstrip("_").upper()
 

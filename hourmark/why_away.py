@@ -102,7 +102,8 @@ class WhyAway:
             socket.create_connection((host, int(port)), _CONNECT_S).close()
         except (OSError, ValueError) as exc:
             return f"{address}: {exc}"
-        return f"{address} takes connections and does not answer; is {self._protocol} the security.protocol of this listener?"
+        told = f"takes connections and did not answer in {self._patience:.0f} s"
+        return f"{address} {told}; is {self._protocol} the security.protocol of this listener?"
 
     @property
     def _protocol(self) -> str:

@@ -71,7 +71,7 @@ class FirstBarriers:
         for (topic, number), hour in hours.items():
             headers: Any = raw_barrier_headers(hour)
             try:
-                self._producer.produce(topic, value=None, partition=number, headers=headers, on_delivery=delivered)
+                self._produce(topic, value=None, partition=number, headers=headers, on_delivery=delivered)
             except KafkaException as exc:
                 answered.add((topic, number))
                 self._failed(exc.args[0], topic, failed)
@@ -83,12 +83,18 @@ class FirstBarriers:
             failed.setdefault(topic, BrokerUnavailable(f"writing the first barriers of {topic}: no append time came back"))
         return stamps
 
+    def _produce(self, topic: str, **record: Any) -> None:
+        try:
+            self._producer.produce(topic, **record)
+        except KafkaException as exc:
+            if not _fatal(exc.args[0]):
+                raise
+            self._producer = Producer(self._config)  # the other one lacked a right some time ago, and will never write again
+            self._producer.produce(topic, **record)
+
     def _failed(self, error: KafkaError, topic: str, failed: dict[str, PlatformError]) -> None:
-        found = translate(error, f"writing the first barriers of {topic}")
-        if error.fatal() or error.code() == KafkaError._FATAL:  # it will never write again, where another one may: a right was missing
-            self._producer = Producer(self._config)
-            found = BrokerUnavailable(found.message)
-        failed[topic] = found
+        what = f"writing the first barriers of {topic}"
+        failed[topic] = BrokerUnavailable(f"{what}: {error.str()}") if _fatal(error) else translate(error, what)
 
     def _await_partitions(self, wanted: Iterable[Where]) -> None:
         """Wait until the producer knows all partitions; it refuses others without asking the broker."""
@@ -109,3 +115,7 @@ class FirstBarriers:
         except KafkaException as exc:
             raise translate(exc, f"looking at {topic or 'all topics'}") from exc
         return {(name, number) for name, meta in known.topics.items() for number, found in meta.partitions.items() if found.leader >= 0}
+
+
+def _fatal(error: KafkaError) -> bool:
+    return error.fatal() or error.code() == KafkaError._FATAL

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
 
+from hourmark.kafka import QUIET
 from local.kafka import KafkaServer
 from local.ports import HOST
 from tests.secured.authority import Authority
 
 ADMIN = "admin"
+LITERAL = ResourcePatternType.LITERAL
 SECURE = """
 listeners=USERS://{host}:{port},CERTIFICATES://{host}:{tls_port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=USERS://{host}:{port},CERTIFICATES://{host}:{tls_port}
@@ -58,6 +75,8 @@ class SecuredKafka(KafkaServer):
     `users`: name → password; the super user `admin` must be among them.
     """
 
+    start_deadline = 120.0
+
     def __init__(self, home: Path, authority: Authority, users: Mapping[str, str]) -> None:
         super().__init__(home, heap_mb=512)
         self.authority, self.users = authority, dict(users)
@@ -66,6 +85,7 @@ class SecuredKafka(KafkaServer):
         self._keystore = self.home / "keystore.pem"
         self._keystore.write_bytes(key.read_bytes() + certificate.read_bytes())
         self.audit = self.home / "audit.log"
+        self._admin: AdminClient | None = None
 
     @property
     def tls_bootstrap(self) -> str:
@@ -81,8 +101,43 @@ class SecuredKafka(KafkaServer):
             "ssl.ca.location": str(self.authority.certificate),
         }
 
+    def certificate_options(self, user: str) -> dict[str, Any]:
+        """The same for the listener of certificates."""
+        certificate, key = self.authority.issue(user)
+        mine = {"ssl.certificate.location": str(certificate), "ssl.key.location": str(key)}
+        return {"security.protocol": "SSL", "ssl.ca.location": str(self.authority.certificate), **mine}
+
     def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0, **self.options(ADMIN)})
+        self._admin = self._admin or AdminClient({"bootstrap.servers": self.bootstrap, **QUIET, **self.options(ADMIN)})
+        return self._admin
+
+    def set_password(self, user: str, password: str) -> None:
+        """For SCRAM, from now on."""
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        change = UserScramCredentialUpsertion(user, info, password.encode())
+        self._done(self.admin().alter_user_scram_credentials([change]))
+
+    def deny(self, user: str, operation: AclOperation, topic: str) -> None:
+        """As if the right to this topic were missing: what is denied counts more than what is allowed."""
+        rule = AclBinding(ResourceType.TOPIC, topic, LITERAL, f"User:{user}", "*", operation, AclPermissionType.DENY)
+        self._done(self.admin().create_acls([rule]))
+
+    def deny_nothing(self) -> None:
+        self._done(self.admin().delete_acls([_rules(ResourceType.ANY, None, AclPermissionType.DENY)]))
+
+    def forget_right(self, user: str, kind: ResourceType) -> None:
+        """Takes all rights of this user on resources of this kind away."""
+        self._done(self.admin().delete_acls([_rules(kind, f"User:{user}", AclPermissionType.ALLOW)]))
+
+    def alter_topics(self, names: Iterable[str], name: str, value: str) -> None:
+        """Their configuration becomes another one than it should be."""
+        entries = [ConfigEntry(name, value, ConfigSource.DYNAMIC_TOPIC_CONFIG, incremental_operation=AlterConfigOpType.SET)]
+        resources = [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries) for topic in names]
+        self._done(self.admin().incremental_alter_configs(resources))
+
+    def _done(self, futures: Mapping[Any, Any]) -> None:
+        for future in futures.values():
+            future.result(30.0)
 
     def configuration(self) -> str:
         plain = " ".join(f'user_{name}="{password}"' for name, password in self.users.items())
@@ -111,11 +166,17 @@ class SecuredKafka(KafkaServer):
         except KafkaException:
             return False
 
-    def decided(self, outcome: str) -> set[tuple[str, str, str, str]]:
-        """(user, operation, kind, name) of everything that was `Allowed` or `Denied`; the super users' apart."""
-        found = (_SAID.match(line) for line in self.audit.read_text(errors="replace").splitlines())
+    def decided(self, outcome: str, since: int = 0) -> set[tuple[str, str, str, str]]:
+        """(user, operation, kind, name) of what was `Allowed` or `Denied` since the log had this size; not the super users'."""
+        said_so = self.audit.read_bytes()[since:].decode(errors="replace")
+        found = (_SAID.match(line) for line in said_so.splitlines())
         return {
             (said["user"], said["operation"], said["kind"], said["name"])
             for said in found
             if said is not None and said["outcome"] == outcome and said["user"] not in (ADMIN, "broker")
         }
+
+
+def _rules(kind: ResourceType, principal: str | None, permission: AclPermissionType) -> AclBindingFilter:
+    whatever: Any = None  # any name, user, host; the stubs know of text only
+    return AclBindingFilter(kind, whatever, ResourcePatternType.ANY, principal or whatever, whatever, AclOperation.ANY, permission)
