@@ -77,6 +77,10 @@ class BrokerUnavailable(Unavailable):
     code = "broker_unavailable"
 
 
+class NotAllowed(BrokerUnavailable):
+    """Kafka answers, and this user lacks a right. Somebody will give it, and the work goes on."""
+
+
 class IndexUnavailable(Unavailable):
     code = "index_unavailable"
 

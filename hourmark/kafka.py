@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from .errors import BrokerUnavailable, InvariantBroken, PlatformError, SettingsError
+from .errors import BrokerUnavailable, InvariantBroken, NotAllowed, PlatformError, SettingsError
 from .settings import PlatformSettings
 
 # level 2: at 3 the library prints a line per failed connection attempt; what fails comes back to us as an error anyway
@@ -85,7 +85,7 @@ def translate(error: KafkaError | KafkaException | None, what: str) -> PlatformE
     found: Any = error.args[0] if isinstance(error, KafkaException) and error.args else error
     text = found.str() if isinstance(found, KafkaError) else str(found)
     if isinstance(found, KafkaError) and found.code() in FORBIDDEN:
-        return BrokerUnavailable(f"{what}: Kafka does not allow it to this user; {GIVE} ({text})", retry_after=5.0)
+        return NotAllowed(f"{what}: Kafka does not allow it to this user; {GIVE} ({text})", retry_after=5.0)
     if isinstance(found, KafkaError) and (found.fatal() or found.code() == KafkaError._FATAL):
         return InvariantBroken(f"{what}: {text}")
     return BrokerUnavailable(f"{what}: {text}")

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from .kafka import client_config
 from .settings import PlatformSettings
 
-PATIENCE_S: Final = 3.0
+PATIENCE_S: Final = 5.0
 FRESH_S: Final = 30.0  # a reason found is not looked for again so soon
 _STEP_S: Final = 0.3
 _CONNECT_S: Final = 2.0
@@ -33,7 +33,7 @@ class WhyAway:
         self._found, self._found_at = "", float("-inf")
 
     def __call__(self) -> str:
-        if time.monotonic() - self._found_at > FRESH_S:
+        if not self._found or time.monotonic() - self._found_at > FRESH_S:
             self._found, self._found_at = self._look(), time.monotonic()
         return self._found
 

@@ -12,7 +12,7 @@ from types import TracebackType
 import structlog
 from aiohttp import web
 
-from hourmark.errors import BrokerUnavailable, InvariantBroken, RegistryUnavailable, Unavailable
+from hourmark.errors import BrokerUnavailable, InvariantBroken, NotAllowed, RegistryUnavailable, Unavailable
 from hourmark.metrics import MetricsPage, listen_address, render
 from hourmark.runtime import until_signal
 from hourmark.serving import AppRunner
@@ -166,7 +166,8 @@ class Registry:
                 standing, self._catalog.sources = await asyncio.to_thread(recover, self.settings, self._store, self._provisioner)
                 break
             except Unavailable as exc:
-                self._reason = (await asyncio.to_thread(why) if isinstance(exc, BrokerUnavailable) else "") or exc.message
+                away = isinstance(exc, BrokerUnavailable) and not isinstance(exc, NotAllowed)
+                self._reason = (await asyncio.to_thread(why) if away else "") or exc.message
                 if self._reason not in told:
                     log.warning("waiting for Kafka; reads are served meanwhile", code=exc.code, message=self._reason)
                 told.add(self._reason)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiokafka.errors import ClusterAuthorizationFailedError, GroupAuthorizationFailedError, TopicAuthorizationFailedError
 
-from hourmark.errors import BrokerUnavailable, SettingsError
+from hourmark.errors import BrokerUnavailable, NotAllowed, SettingsError
 from hourmark.kafka import GIVE
 from hourmark.settings import PlatformSettings
 
@@ -29,7 +29,7 @@ def addresses(settings: PlatformSettings) -> list[str]:
 def unavailable(exc: BaseException, what: str) -> BrokerUnavailable:
     """An error of aiokafka, or a time-out, in our words. `what` says what was tried."""
     if isinstance(exc, FORBIDDEN):
-        return BrokerUnavailable(f"{what}: Kafka does not allow it to this user; {GIVE} ({exc})", retry_after=5.0)
+        return NotAllowed(f"{what}: Kafka does not allow it to this user; {GIVE} ({exc})", retry_after=5.0)
     return BrokerUnavailable(f"{what}: {exc!r}")
 
 
