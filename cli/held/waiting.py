@@ -81,11 +81,11 @@ class Survey:
         return self.looked_at < self.of
 
 
-def survey(at: Addresses, only: str | None = None, most: int = LOOKED_AT) -> Survey:
-    """What waits, of this type or of all, by `most` records of a partition. Raises BrokerUnavailable."""
+def survey(at: Addresses, only: str | None = None, most: int | None = None) -> Survey:
+    """What waits, of this type or of all, by `most` records of a partition (None: LOOKED_AT). Raises BrokerUnavailable."""
     log = Log(at)
     progress = replays(log)
-    spans, size = _spans(log, at, most)
+    spans, size = _spans(log, at, LOOKED_AT if most is None else most)
     found = Survey({}, _retention(at), 0, size)
     for one in progress.values():
         if only in (None, one.type):
