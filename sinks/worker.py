@@ -242,34 +242,35 @@ class SinkWorker:
             self.sealer.wake(buffer.partition.event_type)
         if flushed.won:
             self._steering.written(buffer.partition, flushed.tip.offset)
-            self._count(buffer, flushed)
+            _count(buffer, flushed)
         else:
             telemetry.CONFLICTS.labels(buffer.partition.event_type).inc()
             told = "another worker has written this entry; going on behind it"
             log.info(told, event_type=buffer.partition.event_type, partition=buffer.partition.number, next=flushed.tip.offset)
             self._steering.rewind(buffer.partition)
 
-    def _count(self, buffer: PartitionBuffer, flushed: Flushed) -> None:
-        name, entry = buffer.partition.event_type, flushed.entry
-        telemetry.ROWS.labels(name).inc(sum(part.rows for part in entry.parts))
-        telemetry.PARTS.labels(name).inc(len(entry.parts))
-        telemetry.PART_BYTES.labels(name).inc(sum(part.bytes for part in entry.parts))
-        telemetry.REPEATS.labels(name).inc(entry.repeats)
-        telemetry.FOREIGN.labels(name).inc(entry.foreign)
-        telemetry.POISONED.labels(name).inc(sum(count.poisoned for count in entry.hours.values()))
-        telemetry.INVARIANTS.labels(name).inc(buffer.misplaced)  # shown as 0 too: a rise from nothing would not be seen
-        if buffer.misplaced:
-            log.error(
-                "records of closed hours came behind their barrier",
-                code="closed_hour",
-                event_type=name,
-                partition=buffer.partition.number,
-                offset=buffer.tip.offset,
-                next=flushed.tip.offset,
-                records=buffer.misplaced,
-                closed=entry.closed,
-            )
-
 
 def _partition(where: Any) -> Partition:
     return Partition(event_type_of(where.topic), where.partition)
+
+
+def _count(buffer: PartitionBuffer, flushed: Flushed) -> None:
+    name, entry = buffer.partition.event_type, flushed.entry
+    telemetry.ROWS.labels(name).inc(sum(part.rows for part in entry.parts))
+    telemetry.PARTS.labels(name).inc(len(entry.parts))
+    telemetry.PART_BYTES.labels(name).inc(sum(part.bytes for part in entry.parts))
+    telemetry.REPEATS.labels(name).inc(entry.repeats)
+    telemetry.FOREIGN.labels(name).inc(entry.foreign)
+    telemetry.POISONED.labels(name).inc(sum(count.poisoned for count in entry.hours.values()))
+    telemetry.INVARIANTS.labels(name).inc(buffer.misplaced)  # shown as 0 too: a rise from nothing would not be seen
+    if buffer.misplaced:
+        log.error(
+            "records of closed hours came behind their barrier",
+            code="closed_hour",
+            event_type=name,
+            partition=buffer.partition.number,
+            offset=buffer.tip.offset,
+            next=flushed.tip.offset,
+            records=buffer.misplaced,
+            closed=entry.closed,
+        )
