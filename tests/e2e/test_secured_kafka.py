@@ -90,7 +90,7 @@ class Operator:
 
     def __call__(self, *arguments: str) -> str:
         said = self._command(*arguments)
-        assert (said.code, said.err) == (0, ""), said
+        assert said.code == 0, said
         return said.out
 
 
