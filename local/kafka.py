@@ -6,6 +6,7 @@ import base64
 import shutil
 import socket
 import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -71,6 +72,10 @@ rootLogger.appenderRef.out.ref=out
 """
 
 
+ROOM = Path(__file__).with_name("room.py")
+START_MB = 64
+
+
 class KafkaServer(Server):
     """One broker that is its own controller. `bootstrap` is what clients take."""
 
@@ -119,7 +124,8 @@ class KafkaServer(Server):
         return []
 
     def command(self) -> list[str]:
-        return [*self._java(), f"-Xms{min(self.heap_mb, 256)}m", f"-Xmx{self.heap_mb}m", "kafka.Kafka", str(self._properties)]
+        held_back = [sys.executable, "-S", "-E", str(ROOM), str(START_MB), str(self.data)]
+        return [*held_back, *self._java(), f"-Xms{min(self.heap_mb, 256)}m", f"-Xmx{self.heap_mb}m", "kafka.Kafka", str(self._properties)]
 
     def start(self) -> None:
         if self.pid is None:
