@@ -37,7 +37,7 @@ class PlatformSettings(BaseSettings):
 
     kafka: str = common("kafka", "127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,host:port]")
     kafka_options: dict[str, str | int | float | bool] = common(
-        "kafka_options", {}, description="JSON mapping passed to every Kafka client (TLS, SASL), in librdkafka's names"
+        "kafka_options", {}, description="JSON mapping passed to every Kafka client (TLS, SASL), in librdkafka's names: docs/security.md"
     )
     registry_url: str = common("registry_url", "http://127.0.0.1:8081", description="Base URL of the registry")
     hour_seconds: int = common("hour_seconds", 3600, ge=1, le=3600, description="Real seconds per platform hour; below 3600 is time-lapse")
