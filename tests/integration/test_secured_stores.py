@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -22,6 +26,8 @@ from tests.secured.tls_front import tls_front
 from tests.stores.postgres import NOBODY, PostgresServer, encrypting_programs
 
 pytestmark = pytest.mark.real
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -101,3 +107,38 @@ def test_a_registry_verifies_its_database(encrypting: EncryptingPostgres, author
         assert said(url, authority) == ""
         assert "certificate verify failed" in said(url, Authority(tmp_path / "elsewhere"))
         assert "localhost" in said(url.replace("127.0.0.1", "localhost"), authority)
+
+
+ASKING = """
+import asyncio, sys, urllib.request
+import aiohttp
+from cli.catalogue import Catalogue
+from hourmark_client.catalog import Registry
+url = sys.argv[1]
+async def asked():
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status
+print(Catalogue(url).names(), Registry(url).declared("a.b")[0].event, urllib.request.urlopen(url).status, asyncio.run(asked()))
+"""
+
+
+def test_every_client_of_the_registry_takes_an_authority_of_its_own(authority: Authority) -> None:
+    """The command line, the client library, and what receivers and sinks ask with, by the variable that OpenSSL knows."""
+    said = b'{"events": [], "event": "a.b", "schema_id": 1, "partitions": 1, "wire_schema": {}, "declaration": {}}'
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server, tls_front(authority.issue("registry"), server.server_port) as port:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environ = {"PATH": os.environ["PATH"], "SSL_CERT_FILE": str(authority.certificate)}
+        command = [sys.executable, "-c", ASKING, f"https://127.0.0.1:{port}"]
+        ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+        server.shutdown()
+    assert ran.stdout == "[] a.b 200 200\n", ran.stderr
