@@ -52,7 +52,12 @@ EVENT_TYPE = Dashboard(
                 ),
                 Panel("Bytes stored", "timeseries", ((rate("hourmark_receiver_stored_bytes_total", where=ONE), "values"),), "Bps"),
                 Panel(
-                    "Rejected", "timeseries", ((or_zero(rate("hourmark_receiver_rejected_total", "code", where=ONE)), "{{code}}"),), "eps"
+                    "Rejected",
+                    "timeseries",
+                    ((rate("hourmark_receiver_rejected_total", "code", where=ONE), "{{code}}"),),
+                    "eps",
+                    quiet=True,
+                    none="No event was rejected.",
                 ),
                 Panel(
                     "Unread records",

@@ -43,6 +43,8 @@ def _defaults(panel: Panel) -> dict[str, Any]:
         found["noValue"] = panel.none
     if panel.words:
         found["mappings"] = [_mapping({value: {"text": text} for value, text in panel.words})]
+    if _counts_states(panel):
+        found["mappings"] = [_mapping({"0": {"text": "0", "color": "text"}})]  # none is no reason for a colour
     if panel.states:
         found["mappings"] = [_mapping({str(state): {"text": text, "color": colour} for state, (text, colour) in STATES.items()})]
         found["color"] = {"mode": "fixed", "fixedColor": "text"}
@@ -73,9 +75,13 @@ def _overrides(panel: Panel) -> list[dict[str, Any]]:
     if panel.pages:
         _, heading = panel.columns[-1]
         found.append(_override(heading, {"mappings": [_mapping({value: {"text": page} for value, page in panel.pages})]}))
-    if [legend for _, legend in panel.queries] == [text for text, _ in STATES.values()]:  # one count of each
+    if _counts_states(panel):
         found += [_override(text, {"color": {"mode": "fixed", "fixedColor": colour}}) for text, colour in STATES.values()]
     return found
+
+
+def _counts_states(panel: Panel) -> bool:
+    return [legend for _, legend in panel.queries] == [text for text, _ in STATES.values()]
 
 
 def _override(name: str, properties: dict[str, Any]) -> dict[str, Any]:

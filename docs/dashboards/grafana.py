@@ -79,7 +79,9 @@ def _target(panel: Panel, number: int, expression: str, legend: str) -> dict[str
         "instant": instant,
         "range": not instant,
         "format": FORMATS.get(panel.kind, "time_series"),
-        **({"interval": "$column"} if panel.kind == "status-history" else {}),
+        **(
+            {"interval": "$column"} if panel.kind == "status-history" else {"interval": "1m"} if panel.bars else {}
+        ),  # bars: each counted once
     }
 
 

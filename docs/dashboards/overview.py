@@ -135,16 +135,20 @@ OVERVIEW = Dashboard(
                     "Refused: clients send again",
                     "timeseries",
                     (
-                        (or_zero(rate("hourmark_receiver_refusals_total", "status", "code")), "{{status}} {{code}}"),
-                        (or_zero(rate("hourmark_receiver_retries_total", "code")), "retry {{code}}"),
+                        (rate("hourmark_receiver_refusals_total", "status", "code"), "{{status}} {{code}}"),
+                        (rate("hourmark_receiver_retries_total", "code"), "retry {{code}}"),
                     ),
                     "reqps",
+                    quiet=True,
+                    none="No request was refused.",
                 ),
                 Panel(
                     "Rejected: senders must change",
                     "timeseries",
-                    ((or_zero(rate("hourmark_receiver_rejected_total", "event_type", "code")), "{{event_type}} {{code}}"),),
+                    ((rate("hourmark_receiver_rejected_total", "event_type", "code"), "{{event_type}} {{code}}"),),
                     "eps",
+                    quiet=True,
+                    none="No event was rejected.",
                 ),
                 Panel(
                     "Parked: types nobody declared",
@@ -189,8 +193,10 @@ OVERVIEW = Dashboard(
                 Panel(
                     "Duplicates removed",
                     "timeseries",
-                    ((or_zero("topk(10, hourmark:duplicates:ratio1h)"), "{{event_type}}"),),
+                    (("topk(10, hourmark:duplicates:ratio1h > 0)", "{{event_type}}"),),
                     "percentunit",
+                    quiet=True,
+                    none="No copy was removed.",
                 ),
                 Panel(
                     "Should be zero",
