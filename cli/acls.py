@@ -81,7 +81,9 @@ RIGHTS: Final[Mapping[str, tuple[Right, ...]]] = {
     ),
     "operator": (
         Right(TOPIC, ("raw.", "clean."), ("Read",), "`tail`, `trace`, `status`, `query --open`, `dedup rebuild`", prefix=True),
-        Right(TOPIC, ("rejected",), ("Read",), "`rejected`, `tail`, `trace`"),
+        Right(TOPIC, ("rejected",), ("Read",), "`rejected`, `tail`, `trace`, `status`"),
+        Right(TOPIC, ("hourmark.sealed-hours",), ("Read",), "`status`"),
+        Right(TOPIC, ("hourmark.nodes",), ("Read",), "`status` while no registry answers", optional=True),
         Right(TOPIC, ("parked",), ("Read", "DescribeConfigs"), "`parked`, `trace`"),
         Right(TOPIC, ("hourmark.replays",), ("Read",), "`parked`"),
         Right(GROUP, ("hourmark-",), ("Read",), "how far workers are; `rejected --replay`, `dedup reshard`", prefix=True),
