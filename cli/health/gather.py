@@ -18,7 +18,7 @@ from ..hour_rows import Surroundings, newest_ended
 from . import flowing, nodes, seals
 from .asking import together
 from .lake import MOST, Standing, standing
-from .model import Flow, Health, Service
+from .model import Flow, Health
 from .services import Asked, ask_all
 from .types import Known, states, to_look_at
 
@@ -59,9 +59,9 @@ def health(at: Addresses, *, pages: bool = False) -> Health:
         unknown=sum(name not in looked and name not in known.seals.newest for name in wanted),
         since=known.seals.since,
         mute=tuple(sorted(mute)),
+        faults=tuple(faults),
     )
-    services = [_with(service, faults) for service in asked.services]
-    return Health(services, listed, revision, states(known, looked, at.hours, moment), flow)
+    return Health(asked.services, listed, revision, states(known, looked, at.hours, moment), flow)
 
 
 def _of_kafka(at: Addresses, asked: Asked, types: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -80,12 +80,6 @@ def _of_kafka(at: Addresses, asked: Asked, types: Mapping[str, Any]) -> tuple[di
     answers = together(asks, ASK_S)
     faults = [f"{name}: {answer}" for name, answer in answers.items() if isinstance(answer, Exception)]
     return {name: answer for name, answer in answers.items() if not isinstance(answer, Exception)}, faults
-
-
-def _with(service: Service, faults: list[str]) -> Service:
-    if service.name == "kafka" and service.ok and faults:
-        return service._replace(ok=False, says=f"does not answer all: {faults[0]}")
-    return service
 
 
 def _look(at: Addresses, asked: Asked, known: Known, wanted: list[str], held_: Mapping[str, tuple[str, ...]]) -> dict[str, Standing]:

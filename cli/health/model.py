@@ -112,6 +112,7 @@ class Flow(NamedTuple):
     `undeclared`: types that nobody has declared → their parked events. `expiring`: types whose parked events are deleted soon.
     `unknown`: types of which only the lake could tell more, and which were too many to look at. `since`: every hour sealed from then on
     was looked at (seconds since 1970). `mute`: partitions that no broker leads.
+    `faults`: questions that Kafka has not answered, and why.
     """
 
     recent_s: int = RECENT_S
@@ -122,6 +123,7 @@ class Flow(NamedTuple):
     unknown: int = 0
     since: float = 0.0
     mute: tuple[tuple[str, int], ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 class Health(NamedTuple):

@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
 
 def verdict(health: Health, more: Iterable[Trouble] = ()) -> Verdict:
     """`more`: what the caller knows beyond, like processes of this machine that are down."""
-    found = (*_services(health), *_leaders(health), *more, *_rooms(health), *_nodes(health), *_types(health), *_parked(health))
+    found = (*_services(health), *_kafka(health), *more, *_rooms(health), *_nodes(health), *_types(health), *_parked(health))
     if not found:
         said = f"{_flow(health)}, {_hours(health)}" if health.types else "ready for events, no event type is declared yet"
         return Verdict((), f"all well: {said}")
@@ -74,7 +74,9 @@ def _services(health: Health) -> Iterator[Trouble]:
             yield Trouble(f"{NAMES[name]} was {found.says}, so not all can be told", "README")
 
 
-def _leaders(health: Health) -> Iterator[Trouble]:
+def _kafka(health: Health) -> Iterator[Trouble]:
+    for fault in health.flow.faults:
+        yield Trouble(f"Kafka has not answered all: {fault}", "receiver-refusing")
     mute = health.flow.mute
     if mute:
         yield Trouble(f"no broker leads {len(mute):,} partitions of event types, for example {mute[0][0]}[{mute[0][1]}]", "hour-blocked")

@@ -57,6 +57,7 @@ WRONG = [
     (healthy(types=[state(blocked=(HELD,))]), "the books do not balance", "audit-unequal"),
     (healthy(types=[state(incomplete=("2026-03-01T06",))]), "incomplete: flight.departed 2026-03-01T06", "audit-unequal"),
     (healthy(types=[state(stalled=True)]), "waiting at dedup", "lag-growing"),
+    (healthy(flow=Flow(faults=("seals: not allowed",))), "Kafka has not answered all: seals: not allowed", "receiver-refusing"),
     (healthy(flow=Flow(mute=(("raw.a.b", 3),))), "raw.a.b[3]", "hour-blocked"),
     (healthy(flow=Flow(expiring=("a.b",))), "parked events of a.b will be deleted soon", "parked"),
 ]
