@@ -8,6 +8,7 @@ a batch as too large: then its records are sent again one by one, so that only t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -156,9 +157,9 @@ class KafkaPublisher:
         if self._timer is not None:
             self._timer.cancel()
         left = max(0.0, deadline - time.monotonic())
-        await asyncio.to_thread(self._producer.flush, min(left, 1.0))
-        if self._singles is not None:
-            await asyncio.to_thread(self._singles.flush, min(left, 1.0))
+        for producer in filter(None, (self._producer, self._singles)):
+            with contextlib.suppress(KafkaException):  # what is fatal has been told
+                await asyncio.to_thread(producer.flush, min(left, 1.0))
 
     def _report(self, delivery: Delivery, index: int, error: KafkaError | None, message: Message) -> None:
         if error is not None:
@@ -267,12 +268,11 @@ class KafkaPublisher:
             return
         self._away.refused(exc, "storing events")
         old, self._producer = self._producer, Producer(_config(self._settings, self._troubled))
-        old.purge()
-        old.poll(0)
-        if self._singles is not None:
-            self._singles.purge()
-            self._singles.poll(0)
-            self._singles = None
+        for gone in filter(None, (old, self._singles)):
+            with contextlib.suppress(KafkaException):
+                gone.purge()
+                gone.poll(0)
+        self._singles = None
 
 
 def _resolve(future: asyncio.Future[Delivery], delivery: Delivery) -> None:

@@ -4,6 +4,7 @@ behind newer: Kafka fences every writer but the one that took the pen last. Bloc
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -74,8 +75,9 @@ class Pen:
         """Lay the pen down; what is still on its way is aborted by whoever takes it next."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            producer.purge()
-            producer.poll(0)
+            with contextlib.suppress(KafkaException):  # one that is fenced, or lacks a right
+                producer.purge()
+                producer.poll(0)
 
 
 def _away(exc: KafkaException | BufferError) -> BrokerUnavailable:

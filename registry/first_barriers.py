@@ -5,6 +5,7 @@ Promise: a barrier counts only when the broker's own append time proves that its
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -32,11 +33,24 @@ class FirstBarriers:
     def __init__(self, settings: Settings) -> None:
         self._hours: Hours = settings.hours
         self._config = {**producer_config(settings, linger_ms=0, delivery_timeout_ms=20_000), "logger": MUTE}
-        self._producer = Producer(self._config)
+        self._made: Producer | None = None
+        self._spent = False
 
     def close(self) -> None:
-        self._producer.purge()
-        self._producer.flush(1.0)
+        if self._made is not None:
+            self._made.purge()
+            self._poll(1.0)
+
+    @property
+    def _producer(self) -> Producer:
+        """Made when it is needed: one that lacked a right will never write again."""
+        if self._made is None:
+            self._made, self._spent = Producer(self._config), False
+        return self._made
+
+    def _poll(self, seconds: float) -> None:
+        with contextlib.suppress(KafkaException):  # what is fatal; the records tell of it, too
+            self._producer.poll(seconds)
 
     def write(self, partitions: Iterable[Where]) -> dict[str, PlatformError]:
         """Close the hour before now in these partitions; again with the broker's own clock where an append time does not prove it.
@@ -71,30 +85,25 @@ class FirstBarriers:
         for (topic, number), hour in hours.items():
             headers: Any = raw_barrier_headers(hour)
             try:
-                self._produce(topic, value=None, partition=number, headers=headers, on_delivery=delivered)
+                self._producer.produce(topic, value=None, partition=number, headers=headers, on_delivery=delivered)
             except KafkaException as exc:
                 answered.add((topic, number))
                 self._failed(exc.args[0], topic, failed)
-            self._producer.poll(0)
+            self._poll(0)
         deadline = time.monotonic() + TIMEOUT_S
         while len(answered) < len(hours) and time.monotonic() < deadline:
-            self._producer.poll(0.1)
+            self._poll(0.1)
+        if self._spent:
+            self._made = None
         for topic, _ in hours.keys() - stamps.keys():
             failed.setdefault(topic, BrokerUnavailable(f"writing the first barriers of {topic}: no append time came back"))
         return stamps
 
-    def _produce(self, topic: str, **record: Any) -> None:
-        try:
-            self._producer.produce(topic, **record)
-        except KafkaException as exc:
-            if not _fatal(exc.args[0]):
-                raise
-            self._producer = Producer(self._config)  # the other one lacked a right some time ago, and will never write again
-            self._producer.produce(topic, **record)
-
     def _failed(self, error: KafkaError, topic: str, failed: dict[str, PlatformError]) -> None:
         what = f"writing the first barriers of {topic}"
-        failed[topic] = BrokerUnavailable(f"{what}: {error.str()}") if _fatal(error) else translate(error, what)
+        failed[topic] = translate(error, what)
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            failed[topic], self._spent = BrokerUnavailable(f"{what}: {error.str()}"), True
 
     def _await_partitions(self, wanted: Iterable[Where]) -> None:
         """Wait until the producer knows all partitions; it refuses others without asking the broker."""
@@ -115,7 +124,3 @@ class FirstBarriers:
         except KafkaException as exc:
             raise translate(exc, f"looking at {topic or 'all topics'}") from exc
         return {(name, number) for name, meta in known.topics.items() for number, found in meta.partitions.items() if found.leader >= 0}
-
-
-def _fatal(error: KafkaError) -> bool:
-    return error.fatal() or error.code() == KafkaError._FATAL

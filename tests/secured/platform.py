@@ -24,6 +24,7 @@ from tests.secured.broker import SecuredKafka
 
 MODULES = {"registry": "registry", "receiver": "receiver", "dedup": "streams", "sink": "sinks"}
 HOUR_SECONDS = 5
+START_S = 240.0  # of a process, where everything else starts as well
 
 
 class SecuredPlatform(Platform):
@@ -121,7 +122,7 @@ class SecuredPlatform(Platform):
 
     def ready(self, *names: str) -> None:
         for name in names:
-            until(f"{name} to be ready; {self.log(name)} says why not", lambda name=name: not self.not_ready(name))  # type: ignore[misc]
+            until(f"{name} to be ready; {self.log(name)} says why not", lambda name=name: not self.not_ready(name), START_S)  # type: ignore[misc]
 
     def log(self, name: str) -> Path:
         return self.home / f"{name}.log"
