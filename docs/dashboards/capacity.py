@@ -118,6 +118,7 @@ CAPACITY = Dashboard(
                     "s",
                     says="What the window has to cover. An upper bound: counted from the making of the id.",
                     quiet=True,
+                    none="No copy was removed whose id tells its age.",
                 ),
             ),
         ),

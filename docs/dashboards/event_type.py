@@ -109,6 +109,7 @@ EVENT_TYPE = Dashboard(
                     ((f"sum by (le) (increase(hourmark_dedup_duplicate_age_seconds_bucket{ONE}[$__range]))", "{{le}}"),),
                     says="Copies removed, by their age: up to so many seconds. The window need not reach beyond the last that grows.",
                     quiet=True,
+                    none="No copy was removed whose id tells its age.",
                 ),
             ),
         ),

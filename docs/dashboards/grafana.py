@@ -27,7 +27,7 @@ def build(dashboard: Dashboard) -> dict[str, Any]:
     for title, row in dashboard.rows:
         panels.append({"id": len(panels) + 1, "type": "row", "title": title, "gridPos": {"x": 0, "y": top, "w": 24, "h": 1}, "panels": []})
         top, left, tallest = top + 1, 0, 0
-        for panel in row:
+        for panel in row if len(row) != 4 else [panel._replace(width=6) for panel in row]:  # four fill a row too
             if left + panel.width > 24:
                 top, left, tallest = top + tallest, 0, 0
             panels.append(_panel(panel, len(panels) + 1, {"x": left, "y": top, "w": panel.width, "h": panel.height}))
