@@ -125,7 +125,7 @@ class Provisioner:
 
     def probe(self) -> None:
         """Returns when Kafka answers."""
-        _waited("asking for the brokers", self._admin.describe_cluster(request_timeout=PROBE_S).result)
+        self._brokers()
 
     def standing(self, events: Iterable[str]) -> dict[str, int]:
         """Partition counts of the raw and clean topics of these event types, as far as they exist."""
@@ -155,12 +155,19 @@ class Provisioner:
         if self._wanted_replicas > 0:
             return self._wanted_replicas
         if not self._known_replicas:
-            cluster = _waited("asking for the brokers", self._admin.describe_cluster(request_timeout=PROBE_S).result)
-            resource = ConfigResource(ResourceType.BROKER, str(cluster.nodes[0].id))
+            resource = ConfigResource(ResourceType.BROKER, str(self._brokers()[0]))
             asked = self._admin.describe_configs([resource], request_timeout=PROBE_S)[resource]
             found = _waited("reading the broker's configuration", asked.result)
             self._known_replicas = int(found["default.replication.factor"].value)
         return self._known_replicas
+
+    def _brokers(self) -> list[int]:
+        """Their ids, one at least."""
+        # not describe_cluster: with a broker that is about to start it may end the whole process by an assertion (librdkafka 2.16)
+        found = sorted(_waited("asking for the brokers", lambda: self._admin.list_topics(timeout=PROBE_S)).brokers)
+        if not found:
+            raise BrokerUnavailable("Kafka answers, and names no broker yet")
+        return found
 
     def _describe(self, topics: list[str]) -> dict[str, int]:
         found = {}
