@@ -9,10 +9,11 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from hourmark.errors import BrokerUnavailable, PlatformError, Unavailable
+from hourmark.errors import BrokerUnavailable, NotAllowed, PlatformError, Unavailable
 from hourmark.event import read_raw_barrier
 from hourmark.kafka import client_config, partition_counts, tail_config, translate
 from hourmark.topics import is_event_type, raw_topic
+from hourmark.why_away import WhyAway
 
 from ..addresses import Addresses
 from ..failures import Unreachable
@@ -128,9 +129,10 @@ class Log:
         """As the command line says it."""
         if isinstance(exc, KafkaException):
             found = translate(exc, what)
-            if not isinstance(found, Unavailable):
+            if isinstance(found, NotAllowed) or not isinstance(found, Unavailable):
                 return found
-        return Unreachable(f"Kafka does not answer ({what})", where=self._where, remedy="see `hourmark status`")
+        why = WhyAway(self._settings)()
+        return Unreachable(f"Kafka does not answer ({what}){': ' if why else ''}{why}", where=self._where, remedy="see `hourmark status`")
 
     def _dedup_groups(self) -> list[str]:
         asked, known = self._groups
