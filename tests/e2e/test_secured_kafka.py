@@ -33,6 +33,7 @@ from tests.cli.conftest import Command, command
 from tests.e2e.platform import PATIENCE_S, SCHEMA, until
 from tests.secured.authority import Authority
 from tests.secured.broker import ADMIN, SecuredKafka
+from tests.secured.operator import Operator
 from tests.secured.platform import SecuredPlatform
 from tests.secured.tls_front import tls_front
 
@@ -72,26 +73,6 @@ def platform(broker: SecuredKafka, server_home: Path, tmp_path: Path) -> Iterato
                 yield running
     finally:
         valkey.stop()
-
-
-class Operator:
-    """The command line with the operator's user."""
-
-    def __init__(self, platform: SecuredPlatform, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._platform, self._command, self._monkeypatch = platform, command, monkeypatch
-        self.become("hourmark-operator")
-
-    def become(self, user: str) -> None:
-        options = self._platform.home / "command.options.json"
-        options.write_text(json.dumps(self._platform.broker.options(user)))
-        home = {"HOURMARK_HOME": str(self._platform.home / "command")}
-        for name, value in (self._platform.settings(options) | home).items():
-            self._monkeypatch.setenv(name, value)
-
-    def __call__(self, *arguments: str) -> str:
-        said = self._command(*arguments)
-        assert said.code == 0, said
-        return said.out
 
 
 def warned(platform: SecuredPlatform, room: str, words: str) -> dict[str, Any]:
@@ -281,7 +262,7 @@ async def _with_aiokafka(settings: PlatformSettings, topic: str) -> None:
         assert [(await consumer.getone()).value for _ in range(2)] == [b"librdkafka", b"aiokafka"]
 
 
-def test_why_nobody_comes_in(broker: SecuredKafka, tmp_path: Path) -> None:
+def test_why_nobody_comes_in(broker: SecuredKafka, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a client's calls only say as a time-out."""
     right, elsewhere = broker.options("hourmark-sink"), Authority(tmp_path / "elsewhere")
     bare = {name: right[name] for name in ("ssl.ca.location",)} | {"security.protocol": "SSL"}
@@ -299,3 +280,9 @@ def test_why_nobody_comes_in(broker: SecuredKafka, tmp_path: Path) -> None:
     assert "wants a client's certificate" in said(broker.tls_bootstrap, bare)
     assert "is PLAINTEXT the security.protocol" in said(broker.bootstrap, {})
     assert "Connection refused" in said(closed, right)
+
+    monkeypatch.setenv("HOURMARK_KAFKA", broker.bootstrap)
+    monkeypatch.setenv("HOURMARK_KAFKA_OPTIONS", json.dumps(right | {"sasl.password": "wrong"}))
+    at_the_command_line = command("parked")
+    assert at_the_command_line.code == 3
+    assert "refuses the user hourmark-sink" in " ".join(at_the_command_line.err.split())
