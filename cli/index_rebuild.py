@@ -100,8 +100,9 @@ class IndexRebuild:
             finally:
                 await asyncio.to_thread(clean.close)
             # What a worker looks for at its start, poisoned records too, of which no row speaks. They have owners by now, or need none.
-            newest = await asyncio.to_thread(newest_settled, self._settings)
+            newest, known = await asyncio.to_thread(newest_settled, self._settings), progress.known
             await self.rebuild.insert(Piece(one.event_type, one.append_ms, one.event_id, bytes(OWNER_BYTES)) for one in newest)
+            progress.known = known
             if self._again:
                 self._file.remove()
             else:
