@@ -20,7 +20,7 @@ from hourmark.errors import BrokerUnavailable
 from hourmark.event import raw_barrier_headers
 
 from . import meters
-from .connection import addresses, security, unavailable
+from .connection import addresses, await_partition, security, unavailable
 from .settings import Settings
 
 log = structlog.get_logger()
@@ -90,6 +90,7 @@ class BarrierWriter:
         return max(self._written.get(tp, -1), -1 if closed is None else closed)
 
     async def _write(self, tp: TP, hour: int) -> None:
+        await asyncio.wait_for(await_partition(self._producer, tp.topic, tp.partition), SEND_S)
         batch = self._producer.create_batch()
         batch.append(key=None, value=None, timestamp=int(self._now() * 1000), headers=raw_barrier_headers(hour))
         done = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)

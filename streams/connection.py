@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,13 @@ def unavailable(exc: BaseException, what: str) -> BrokerUnavailable:
     if isinstance(exc, FORBIDDEN):
         return NotAllowed(f"{what}: Kafka does not allow it to this user; {GIVE} ({exc})", retry_after=5.0)
     return BrokerUnavailable(f"{what}: {exc!r}")
+
+
+async def await_partition(producer: Any, topic: str, partition: int) -> None:
+    """Returns when an aiokafka producer knows this partition, which may have been added a moment ago; it asserts that it does."""
+    while partition not in await producer.partitions_for(topic):
+        await producer.client.force_metadata_update()
+        await asyncio.sleep(0.05)
 
 
 def security(settings: PlatformSettings) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from hourmark.rejects import Reject, reject_headers
 from hourmark.topics import REJECTED, clean_topic
 
 from .brokers import Broker
-from .connection import addresses, security, unavailable
+from .connection import addresses, await_partition, security, unavailable
 from .settings import Settings
 
 BATCH_BYTES = 900_000
@@ -82,6 +82,7 @@ class Emitter:
 
     async def _send(self, topic: str, partition: int, records: Collection[CleanRecord]) -> list[Any]:
         producer = self._producer
+        await await_partition(producer, topic, partition)
         batch, sent, now = producer.create_batch(), [], int(time.time() * 1000)
         append = batch.append
         for key, value, headers in records:

@@ -36,7 +36,7 @@ CONTRACT = {
     Fetcher: ("_fetcher",),
     GroupCoordinator: ("fetch_committed_offsets",),
     aiokafka.AIOKafkaConsumer: ("assignment", "beginning_offsets", "commit", "end_offsets", "seek"),
-    aiokafka.AIOKafkaProducer: ("create_batch", "partitions_for", "send_batch"),
+    aiokafka.AIOKafkaProducer: ("client", "create_batch", "partitions_for", "send_batch"),
     BatchBuilder: ("append",),
     mode.Service: ("crash_reason", "crashed", "wait_first"),
     App: ("on_rebalance_end", "on_rebalance_start"),
