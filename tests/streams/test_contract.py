@@ -36,7 +36,7 @@ CONTRACT = {
     Fetcher: ("_fetcher",),
     GroupCoordinator: ("fetch_committed_offsets",),
     aiokafka.AIOKafkaConsumer: ("assignment", "beginning_offsets", "commit", "end_offsets", "seek"),
-    aiokafka.AIOKafkaProducer: ("client", "create_batch", "partitions_for", "send_batch"),
+    aiokafka.AIOKafkaProducer: ("create_batch", "partitions_for", "send_batch"),
     BatchBuilder: ("append",),
     mode.Service: ("crash_reason", "crashed", "wait_first"),
     App: ("on_rebalance_end", "on_rebalance_start"),
@@ -69,6 +69,8 @@ def test_metadata_are_renewed_as_often_as_we_say() -> None:
     from aiokafka.client import AIOKafkaClient
 
     assert "timeout=self._metadata_max_age_ms" in inspect.getsource(AIOKafkaClient._md_synchronizer)
+    assert hasattr(AIOKafkaClient, "force_metadata_update")
+    assert "self.client = AIOKafkaClient(" in inspect.getsource(aiokafka.AIOKafkaProducer.__init__)
 
 
 def test_state_that_we_read_is_set_at_the_start() -> None:
