@@ -147,9 +147,8 @@ def _fill(scene: Scene, volume: Path, left: float) -> Callable[[], None]:
 PROCESSES = (
     Drill({"HourmarkProcessDown": "a receiver frozen"}, _receiver_frozen),
     Drill({"HourmarkRoomGone": "both sink workers stopped"}, _sinks_stopped, STALLED),
-    Drill(
-        {"HourmarkRestarting": "a sink worker killed again and again"}, _killed_again_and_again, STALLED
-    ),  # each time its partitions move
+    # each time its partitions move
+    Drill({"HourmarkRestarting": "a sink worker killed again and again"}, _killed_again_and_again, STALLED),
 )
 VOLUMES = (
     Drill({"HourmarkLakeFilling": "the lake's volume filled to 95 %"}, _lake_filling),
