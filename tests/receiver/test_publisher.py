@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from structlog.testing import capture_logs
 
+from hourmark.errors import BrokerUnavailable
 from receiver.publisher import Delivery, KafkaPublisher
 from receiver.settings import Settings
 
@@ -46,3 +48,21 @@ async def test_a_producer_that_is_broken_says_so_once(tmp_path: Path) -> None:
     assert publisher.broken is not None
     assert publisher.not_ready() == publisher.broken.message
     assert delivery.offsets == [-1, -1]
+
+
+async def test_a_producer_that_lacks_a_right_is_made_anew(tmp_path: Path) -> None:
+    told: list[str] = []
+    publisher = KafkaPublisher(Settings(kafka="127.0.0.1:9", home=tmp_path), lambda: told.append("broken"))
+    publisher.start()
+    before = publisher._producer
+    future = publisher.publish([("a.topic", b"v", b"k", 0, None)])
+    with capture_logs() as said:
+        for _ in range(2):
+            publisher._fatal(KafkaException(KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED, "no", fatal=True)))
+    assert publisher._producer is not before
+    delivery = await asyncio.wait_for(future, 30)  # what the old one held is answered
+    assert isinstance(delivery.failure, BrokerUnavailable)
+    assert (told, publisher.broken) == ([], None)
+    assert "hourmark acls" in (publisher.not_ready() or "")
+    assert [line["event"] for line in said] == ["Kafka takes no records"]
+    await publisher.close(0.1)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 from faust.types import TP
 
 from dedup.deduplicator import PartitionState
-from hourmark.errors import BrokerUnavailable, InvariantBroken, SettingsError
+from hourmark.errors import BrokerUnavailable, InvariantBroken, NotAllowed, SettingsError
 from hourmark.schemas import EMPTY, EventType
 from streams.barriers import BarrierWriter
 from streams.catalogue import wanted_types
-from streams.connection import addresses, security
+from streams.connection import addresses, security, unavailable
 from streams.ledger import Ledger, Poll
+from streams.quiet import NotOurs
 from streams.settings import Settings, load_settings
 from streams.watchdog import Watchdog, lag_of
 
@@ -143,9 +146,22 @@ def test_security_in_aiokafkas_words() -> None:
     }
     with pytest.raises(SettingsError, match="GSSAPI"):
         security(settings(kafka_options={"security.protocol": "SASL_SSL", "sasl.mechanism": "GSSAPI"}))
-    with pytest.raises(SettingsError, match="ssl.keystore.location is not supported by dedup workers"):
+    with pytest.raises(SettingsError, match=r"ssl\.keystore\.location is not supported by dedup workers"):
         security(settings(kafka_options={"security.protocol": "SSL", "ssl.keystore.location": "/run/client.p12"}))
     assert addresses(settings(kafka="a:1, b:2")) == ["a:1", "b:2"]
+
+
+def test_a_missing_right_in_our_words() -> None:
+    assert isinstance(unavailable(TopicAuthorizationFailedError("clean.a.b"), "writing"), NotAllowed)
+    assert unavailable(TimeoutError(), "writing").message == "writing: TimeoutError()"
+
+
+def test_what_ends_the_process_is_told_once() -> None:
+    def record(exc: Exception) -> logging.LogRecord:
+        return logging.LogRecord("faust", logging.ERROR, "", 0, "Crashed", (), (type(exc), exc, None))
+
+    assert not NotOurs().filter(record(BrokerUnavailable("away")))
+    assert NotOurs().filter(record(ValueError("a bug")))
 
 
 class TestSettings:
