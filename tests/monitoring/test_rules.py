@@ -49,6 +49,11 @@ def test_alerts_fire_when_they_should_and_not_before() -> None:
     run("test", "rules", "hourmark.test.yml")
 
 
+def test_the_order_of_all_groups_is_said() -> None:
+    """Promtool takes those that are not named in any order, and alerts then see what was recorded a minute before."""
+    assert yaml.safe_load((RULES / "hourmark.test.yml").read_text())["group_eval_order"] == [group["name"] for group in GROUPS]
+
+
 def test_every_alert_has_a_unit_test() -> None:
     tests = yaml.safe_load((RULES / "hourmark.test.yml").read_text())["tests"]
     asked = [case for test in tests for case in test.get("alert_rule_test", ())]
