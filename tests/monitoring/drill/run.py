@@ -16,6 +16,7 @@ from cli.failures import ANSWER_IS_NO, FINE, WrongInput, did_you_mean
 from cli.output import console, table
 from cli.storm.account import Watch
 from hourmark.errors import PlatformError
+from local.errors import StackUnavailable
 
 from ..tools import RULES, Prometheus, running
 from . import books, events, faster, world
@@ -122,7 +123,8 @@ def _await_calm(ground: Ground, prometheus: Prometheus) -> None:
         if ground.newest_sealed("drill.held") >= 0 and len(prometheus.query("up == 1")) == pages and not prometheus.alerts():
             return
         time.sleep(1)
-    raise AssertionError(f"before any drill: not all pages are seen, nothing is sealed, or alerts fire: {prometheus.alerts()}")
+    firing = ", ".join(prometheus.alerts()) or "none"
+    raise StackUnavailable(f"before any drill: not every page is seen, no hour is sealed, or alerts fire already ({firing})")
 
 
 def _show(out: Any, seen: list[Seen], alerts: list[faster.Alert], title: str) -> None:
