@@ -55,6 +55,7 @@ def test_emptied_under_load_refused_and_rebuilt(platform: Platform) -> None:
     with Load(platform, event_type) as load:
         until("two sealed hours with events", lambda: sum(m["totals"]["rows"] > 0 for m in platform.manifests(event_type)) >= 2)
         before = list(load.ledger.acknowledged)
+        sealed = sum(m["totals"]["rows"] for m in platform.manifests(event_type))
         stack.stop("valkey")
         shutil.rmtree(stack.home / "valkey" / "data")
         (stack.home / "valkey" / "data").mkdir()
@@ -78,7 +79,7 @@ def test_emptied_under_load_refused_and_rebuilt(platform: Platform) -> None:
     account = platform.assert_exact(load.ledger)
     assert account.removed >= len(before)
     assert 0 < done["before"] < done["restored"]
-    assert done["restored"] >= len(before)
+    assert done["restored"] >= sealed  # of what was acknowledged some may still wait in the raw topic, unclaimed
     again = start_rebuild(platform)
     _, complaint = again.communicate(timeout=90)
     assert again.returncode == 1
