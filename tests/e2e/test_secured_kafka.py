@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AclOperation, NewTopic, ResourceType
 
-from cli.acls import CLUSTER, GROUP, KAFKA_CLUSTER, RIGHTS, TOPIC, TRANSACTIONAL_ID, Grant, grants_of, spelled
+from cli.acls import KAFKA_CLUSTER, RIGHTS
 from cli.catalogue import Catalogue
 from cli.demo.ledger import Ledger
 from dedup.server import RIGHTS as RIGHTS_ON_INDEX
@@ -35,12 +35,12 @@ from tests.secured.authority import Authority
 from tests.secured.broker import ADMIN, SecuredKafka
 from tests.secured.operator import Operator
 from tests.secured.platform import SecuredPlatform
+from tests.secured.rights import litter, rooms_that_rejected, unused
 from tests.secured.tls_front import tls_front
 
 __all__ = ["command"]  # a fixture
 
 ROOMS = ("registry", "receiver", "dedup", "sink")
-KINDS = {TOPIC: "Topic", GROUP: "Group", CLUSTER: "Cluster", TRANSACTIONAL_ID: "TransactionalId"}
 
 
 @pytest.fixture(scope="module")
@@ -186,21 +186,26 @@ def test_every_room_has_its_user_and_the_least_rights(
     (waiting,) = json.loads(operator("parked", early, "--json"))["types"]
     assert waiting["waiting"] == 100
     assert wrong in operator("tail", event_type, "--rejected", "--from-start", "--limit", "1", "--for", "60", "--json")
+    assert len(operator("tail", event_type, "--from-start", "--limit", "5", "--for", "60", "--json").splitlines()) == 5
     broker.alter_topics(PLATFORM_PARTITIONS, "max.message.bytes", "1000000")
     assert platform.stop("registry") == 0
     platform.start("registry")  # puts the topics right
     platform.ready("registry")
     Catalogue(platform.registry).declare(early, {"event": early, "owner": "tests", "tier": "debug", "schema": SCHEMA}, wait=PATIENCE_S)
+    litter(broker, "hourmark-producer", f"raw.{early}")
+    litter(broker, ADMIN, f"clean.{early}")
     colour = {"name": "colour", "type": ["null", "string"], "default": None}
     wider = {"schema": {**SCHEMA, "fields": [*SCHEMA["fields"], colour]}, "partitions": 3, "retention": {"raw": "48h", "clean": "48h"}}
     Catalogue(platform.registry).declare(event_type, {"event": event_type, "owner": "tests", "tier": "debug", **wider}, wait=PATIENCE_S)
     assert json.loads(operator("rejected", event_type, "--replay", "--json"))["verdicts"] == [
         {"verdict": "stored", "code": "", "events": 1}
     ]
+    ledger.sent += 1
     ledger.acknowledged.append(wrong)
 
     for each in (ledger, denied):
         platform.assert_exact(each)
+    until("both pieces of litter on `rejected`", lambda: {"streams", "sinks"} <= rooms_that_rejected(broker))
     until("the replayed events in the lake", lambda: platform.sealed_up_to(early) >= 0 and len(platform.rows(early)) >= 100)
     assert Counter(row[0] for row in platform.rows(early)) == Counter(parked)
     assert json.loads(operator("trace", wrong, "--json"))["found"]
@@ -211,22 +216,7 @@ def test_every_room_has_its_user_and_the_least_rights(
         assert Counter(event["_event_id"] for event in reader) == Counter(ledger.acknowledged)
     refused = {one for one in broker.decided("Denied", begun) if not one[3].endswith(denied.event_type)}
     assert refused == {("hourmark-dedup", "DESCRIBE", "Cluster", KAFKA_CLUSTER)}
-    assert unused(broker) == []
-
-
-def unused(broker: SecuredKafka) -> list[Grant]:
-    """Rights of the table, but for the optional ones, that nobody has made use of."""
-    used = broker.decided("Allowed")
-    return [
-        grant
-        for role in RIGHTS
-        for grant in grants_of(role, f"hourmark-{role}", optional=False)
-        if not any(
-            (f"User:{user}", operation, kind) == (grant.principal, spelled(grant.operation), KINDS[grant.resource])
-            and (grant.name == "*" or name == grant.name or (grant.prefix and name.startswith(grant.name)))
-            for user, operation, kind, name in used
-        )
-    ]
+    assert not unused(broker), unused(broker)
 
 
 @pytest.mark.parametrize("way", ["PLAIN", "SCRAM-SHA-512", "certificate"])
