@@ -65,7 +65,12 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
         "options": _options(panel),
     }
     if panel.columns:
-        found["transformations"] = [{"id": "organize", "options": _columns(panel)}]
+        names = [label for label, _ in panel.columns]
+        places = {label: place for place, label in enumerate(names)}
+        found["transformations"] = [
+            {"id": "filterFieldsByName", "options": {"include": {"names": names}}},
+            {"id": "organize", "options": {"indexByName": places, "renameByName": dict(panel.columns)}},
+        ]
     return found
 
 
@@ -82,16 +87,6 @@ def _target(panel: Panel, number: int, expression: str, legend: str) -> dict[str
         **(
             {"interval": "$column"} if panel.kind == "status-history" else {"interval": "1m"} if panel.bars else {}
         ),  # bars: each counted once
-    }
-
-
-def _columns(panel: Panel) -> dict[str, Any]:
-    """Only these columns, in this order."""
-    hidden = {"Time", "Value", "__name__"} - {label for label, _ in panel.columns}
-    return {
-        "excludeByName": dict.fromkeys(sorted(hidden), True),
-        "indexByName": {label: place for place, (label, _) in enumerate(panel.columns)},
-        "renameByName": dict(panel.columns),
     }
 
 

@@ -17,7 +17,11 @@ RUNBOOKS = tuple(
     if "alert" in rule
 )
 FIRING = 'ALERTS{alertname=~"Hourmark.*",alertstate="firing"}'
-SUBJECTS = ("alertname", "severity", "event_type", "stage", "partition", "code", "reason", "instance")
+WHAT = ("service", "room", "stage", "partition", "code", "reason", "broker", "path", "instance")  # labels that say which one
+ROOMS = 'hourmark_build_info{room=~"receiver|streams|sinks|registry"}'
+_JOINED = ", ".join(f'"{label}"' for label in WHAT)
+SHOWN = f'label_replace(label_join({FIRING}, "what", " ", {_JOINED}), "runbook", "$1", "alertname", "(.*)")'
+SILENT = 'count(up{job="hourmark"} == 0)'
 FAULTS = (
     "sum(increase(hourmark_sink_audit_faults_total[1d]))",
     "sum(increase(hourmark_sink_invariant_violations_total[1d]))",
@@ -32,7 +36,7 @@ OVERVIEW = Dashboard(
         (
             "At a glance",
             (
-                Panel("Events stored a second", "stat", ((rate("hourmark_receiver_stored_total"), ""),), "eps", 4, 4, trend=True),
+                Panel("Events stored a second", "stat", ((or_zero(rate("hourmark_receiver_stored_total")), ""),), "eps", 4, 4, trend=True),
                 Panel(
                     "Oldest event that waits",
                     "stat",
@@ -42,6 +46,7 @@ OVERVIEW = Dashboard(
                     4,
                     steps=((120, "yellow"), (300, "red")),
                     trend=True,
+                    none="nothing yet",
                     says="At dedup workers or sinks. From two minutes on, and still growing, it is an alert.",
                 ),
                 Panel(
@@ -75,24 +80,26 @@ OVERVIEW = Dashboard(
                     steps=((1, "orange"),),
                 ),
                 Panel(
-                    "Processes that do not answer",
+                    "Processes missing",
                     "stat",
-                    ((or_zero('count(up{job="hourmark"} == 0)'), ""),),
+                    ((f"({or_zero(SILENT)}) + 4 - ({or_zero(f'count(count by (room) ({ROOMS}))')})", ""),),
                     width=4,
                     height=4,
                     words=(("0", "none"),),
                     steps=((1, "red"),),
+                    says="Those that are known and do not answer, and each room of which nobody is there.",
                 ),
                 Panel(
                     "Alerts that fire",
                     "table",
-                    ((f'label_replace(sum by ({", ".join(SUBJECTS)}) ({FIRING}), "runbook", "$1", "alertname", "(.*)")', ""),),
+                    ((SHOWN, ""),),
                     width=16,
                     height=7,
                     columns=(
                         ("alertname", "alert"),
                         ("severity", "severity"),
-                        *((name, name) for name in SUBJECTS[2:]),
+                        ("event_type", "event type"),
+                        ("what", "which"),
                         ("runbook", "what to do"),
                     ),
                     pages=RUNBOOKS,
