@@ -208,10 +208,12 @@ def test_every_room_has_its_user_and_the_least_rights(
     until("both pieces of litter on `rejected`", lambda: {"streams", "sinks"} <= rooms_that_rejected(broker))
     until("the replayed events in the lake", lambda: platform.sealed_up_to(early) >= 0 and len(platform.rows(early)) >= 100)
     assert Counter(row[0] for row in platform.rows(early)) == Counter(parked)
+    (settled,) = json.loads(operator("parked", early, "--json"))["types"]
+    assert (settled["waiting"], settled["replayed"]) == (0, 100)
     assert json.loads(operator("trace", wrong, "--json"))["found"]
     status = json.loads(command("status", "--json").out)  # its verdict is another test's
     assert (status["kafka"], [t["what"] for t in status["verdict"]["troubles"] if "not answered" in t["what"]]) == (broker.bootstrap, [])
-    reader = CleanReader(broker.bootstrap, platform.registry, event_type, "analysts", options=broker.options("hourmark-reader"), idle=5.0)
+    reader = CleanReader(broker.bootstrap, platform.registry, event_type, "analysts", options=broker.options("hourmark-reader"), idle=3.0)
     with reader:
         assert Counter(event["_event_id"] for event in reader) == Counter(ledger.acknowledged)
     refused = {one for one in broker.decided("Denied", begun) if not one[3].endswith(denied.event_type)}
