@@ -19,7 +19,7 @@ from .stack import Stack, short_hours
 
 HOUR_SECONDS = 60
 REST_S, LOAD_S = 60.0, 120.0
-SETTLE_S = 10.0  # after a start, and after the load began
+SETTLE_S = 20.0  # after a start, and after the load began
 RATE = 10_000
 LEAST = 0.9  # of RATE, else the table does not say what it is about
 BASE = "python:3.12-slim"
