@@ -159,6 +159,14 @@ def a_missing_right_on_one_topic(platform: SecuredPlatform, other: Ledger) -> Le
     return ledger
 
 
+def look(operator: Operator, event_type: str, early: str, wrong: str) -> None:
+    """Before the declaration of the early type."""
+    (waiting,) = json.loads(operator("parked", early, "--json"))["types"]
+    assert waiting["waiting"] == 100
+    assert wrong in operator("tail", event_type, "--rejected", "--from-start", "--limit", "1", "--for", "60", "--json")
+    assert len(operator("tail", event_type, "--from-start", "--limit", "5", "--for", "60", "--json").splitlines()) == 5
+
+
 def test_every_room_has_its_user_and_the_least_rights(
     broker: SecuredKafka, platform: SecuredPlatform, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -183,10 +191,7 @@ def test_every_room_has_its_user_and_the_least_rights(
         assert inside.flush(PATIENCE_S)
     denied = a_missing_right_on_one_topic(platform, ledger)
 
-    (waiting,) = json.loads(operator("parked", early, "--json"))["types"]
-    assert waiting["waiting"] == 100
-    assert wrong in operator("tail", event_type, "--rejected", "--from-start", "--limit", "1", "--for", "60", "--json")
-    assert len(operator("tail", event_type, "--from-start", "--limit", "5", "--for", "60", "--json").splitlines()) == 5
+    look(operator, event_type, early, wrong)
     broker.alter_topics(PLATFORM_PARTITIONS, "max.message.bytes", "1000000")
     assert platform.stop("registry") == 0
     platform.start("registry")  # puts the topics right
@@ -261,8 +266,8 @@ def test_why_nobody_comes_in(broker: SecuredKafka, tmp_path: Path, command: Comm
     bare = {name: right[name] for name in ("ssl.ca.location",)} | {"security.protocol": "SSL"}
     closed = f"127.0.0.1:{free_port()}"
 
-    def said(kafka: str, options: dict[str, Any]) -> str:
-        return WhyAway(PlatformSettings(kafka=kafka, kafka_options=options, profile="local", home=tmp_path))()
+    def said(kafka: str, options: dict[str, Any], patience: float = 30.0) -> str:
+        return WhyAway(PlatformSettings(kafka=kafka, kafka_options=options, profile="local", home=tmp_path), patience)()
 
     assert said(broker.bootstrap, right) == ""
     assert "refuses the user hourmark-sink" in said(broker.bootstrap, right | {"sasl.password": "wrong"})
@@ -271,7 +276,7 @@ def test_why_nobody_comes_in(broker: SecuredKafka, tmp_path: Path, command: Comm
     assert "is not trusted" in said(broker.bootstrap, right | {"ssl.ca.location": str(elsewhere.certificate)})
     assert "is another host's (Hostname mismatch" in said(broker.bootstrap.replace("127.0.0.1", "localhost"), right)
     assert "wants a client's certificate" in said(broker.tls_bootstrap, bare)
-    assert "is PLAINTEXT the security.protocol" in said(broker.bootstrap, {})
+    assert "is PLAINTEXT the security.protocol" in said(broker.bootstrap, {}, 1.0)
     assert "Connection refused" in said(closed, right)
 
     monkeypatch.setenv("HOURMARK_KAFKA", broker.bootstrap)
