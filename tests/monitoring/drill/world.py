@@ -55,6 +55,7 @@ def _kafka_frozen(scene: Scene) -> None:
         thaw, settled = _change_and_freeze(scene, f"For drills, {number}")
         scene.caused()
         if scene.sees(lambda: scene.prometheus.query("max(hourmark_registry_outbox_unpublished) > 0"), STORED_S + 10.0):
+            scene.caused("HourmarkOutboxStuck")  # from now on it waits: how long we held it back does not count
             break
         thaw()  # it was quicker
         settled()
