@@ -110,7 +110,7 @@ class Worker:
         while not await asyncio.to_thread(self.tail.usable, 0.5):
             pass
         await open_index(self.settings, self.index, self._wait_for, self._refuse_stale)
-        self._waiting = ""
+        self._waiting = "connecting"
         await self.emitter.open()
         await self.barriers.open()
         while True:
@@ -118,8 +118,10 @@ class Worker:
             if self.catalogue.types:
                 break
             if complete:
+                self._waiting = ""  # without event types there is nothing to do, and nothing to wait for
                 self.tail.applied(revision)
             await asyncio.sleep(RECONCILE_S)
+        self._waiting = "starting"  # called ready now, it would be found unwell as long as its group forms
         return True
 
     async def _refuse_stale(self) -> None:
