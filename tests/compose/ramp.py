@@ -26,7 +26,7 @@ from .timeline import ROOMS, Look, Timeline, scraped
 SLOW = Path(__file__).with_name("slow.yaml")
 LOAD = ((15, 1_000), (15, 7_000), (80, 14_000), (15, 7_000))  # seconds, events a second
 AFTERWARDS = 300  # events a second, until as few workers run as before
-CALM_S = 180.0
+CALM_S = 240.0
 MOST = 3
 HOUR_SECONDS = 20
 OBSERVED_S = 90.0
