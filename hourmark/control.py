@@ -267,7 +267,10 @@ class ControlTail:
 
 
 class _Identity:
-    """Is the control topic still the one that is being read? Offsets cannot tell: those of a topic made anew may look as if it went on."""
+    """Is the control topic still the one that is being read? Offsets cannot tell: those of a topic made anew may look as if it went on.
+
+    One that nobody has seen before is another one, too: a consumer that has asked before it was made may never hear of it.
+    """
 
     def __init__(self, settings: PlatformSettings) -> None:
         self._admin = AdminClient(client_config(settings))
@@ -285,7 +288,7 @@ class _Identity:
         except KafkaException:
             return False
         before, self._known = self._known, found
-        return bool(before) and before != found
+        return before != found
 
 
 def _change(message: Message) -> tuple[str, Entry | None]:

@@ -13,7 +13,7 @@ from hourmark.rejects import Reject, reject_headers
 from hourmark.topics import PARKED, PLATFORM_PARTITIONS, REJECTED, partition_of
 
 from .codec import Sender
-from .publisher import Record
+from .delivery import Record
 
 REJECT_MAX = 6 * 1024 * 1024  # of an event that is much too large only the start is kept
 

@@ -17,12 +17,13 @@ from typing import Any, Final, Protocol
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from hourmark.errors import BrokerUnavailable, InvariantBroken, PlatformError
+from hourmark.errors import BrokerUnavailable, InvariantBroken
 from hourmark.kafka import FORBIDDEN, MUTE, producer_config, translate
 from hourmark.runtime import node_name
 from hourmark.topics import NODES
 
 from .away import SILENT, Away
+from .delivery import Delivery, Record
 from .settings import Settings
 
 log = structlog.get_logger()
@@ -32,46 +33,10 @@ RETRY_AFTER_S: Final = 2.0
 PROBE: Final = f"writing a test record to {NODES}"
 _POLL_S: Final = 0.001
 _IDLE_S: Final = 0.2
+_DEAF_S: Final = 10.0
+_UNKNOWN: Final = (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART)
 _TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 _IMPATIENT_S: Final = 1.0  # without an answer for so long while records wait, ask with a probe
-
-Headers = list[tuple[str, str | bytes | None]]
-Record = tuple[str, bytes, bytes | None, int, Headers | None]  # topic, value, key, partition, headers
-
-
-class Delivery:
-    """What became of the records of one `publish`, by their position there."""
-
-    __slots__ = ("_done", "append_ms", "failure", "left", "offsets", "oversize", "records", "started")
-
-    def __init__(self, count: int, done: Callable[[Delivery], None]) -> None:
-        self.offsets = [-1] * count  # -1: not stored, as far as is known
-        self.append_ms = [0] * count  # the broker's LogAppendTime
-        self.failure: PlatformError | None = None
-        self.oversize: set[int] = set()  # positions of records that their topic will never take
-        self.records: Sequence[Record] = ()
-        self.left = count
-        self.started = time.perf_counter()
-        self._done = done
-
-    def stored(self, index: int, offset: int, append_ms: int) -> None:
-        self.offsets[index] = offset
-        self.append_ms[index] = append_ms
-        self.left -= 1
-        if not self.left:
-            self._done(self)
-
-    def failed(self, failure: PlatformError) -> None:
-        self.failure = failure
-        self.left -= 1
-        if not self.left:
-            self._done(self)
-
-    def too_large(self, index: int) -> None:
-        self.oversize.add(index)
-        self.left -= 1
-        if not self.left:
-            self._done(self)
 
 
 class Publisher(Protocol):
@@ -102,12 +67,12 @@ class KafkaPublisher:
         self._outstanding = 0
         self._last_answer = 0.0  # time.monotonic() of the newest acknowledgement
         self._waiting_since = 0.0  # when the oldest probe without an answer left; 0: none
-        self._probing = self._heard = False
+        self._probing = self._heard = self._deaf = False
         self._away = Away(settings)
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
         self._closed = False
-        self._producer = Producer(_config(settings, self._troubled))
+        self._producer, self._made = Producer(_config(settings, self._troubled)), time.monotonic()
         self._singles: Producer | None = None  # each record a batch of its own
 
     def start(self) -> None:
@@ -223,6 +188,8 @@ class KafkaPublisher:
                 self._singles.poll(0)
         except KafkaException as exc:  # what is fatal comes so, and not to `error_cb`
             self._fatal(exc)
+        if self._deaf:
+            self._make_anew()
         if self._heard:
             self._heard = False
             self._answered()
@@ -249,25 +216,36 @@ class KafkaPublisher:
         except (BufferError, KafkaException) as exc:
             self._probing = False
             if isinstance(exc, KafkaException):
-                self._away.refused(exc, PROBE)
+                self._probe_failed(exc.args[0])
 
     def _probed(self, error: KafkaError | None, _message: Message) -> None:
         self._probing = False
         if error is None:
             self._answered()
-        elif error.code() in FORBIDDEN:
+        else:
+            self._probe_failed(error)
+
+    def _probe_failed(self, error: KafkaError) -> None:
+        if error.code() in FORBIDDEN:
             self._away.refused(error, PROBE)
+        elif error.code() in _UNKNOWN and not self._last_answer:
+            self._deaf = time.monotonic() - self._made > _DEAF_S  # having asked before the topics were made, it may never hear of them
 
     def _troubled(self, _error: KafkaError) -> None:
         self._last_answer = min(self._last_answer, time.monotonic() - self._settings.probe_s)  # probe at once
 
     def _fatal(self, exc: KafkaException) -> None:
-        """The producer can do nothing more. If it only lacks a right, another one may do better; what this one held is answered `retry`."""
-        if exc.args[0].code() not in FORBIDDEN:
+        """The producer can do nothing more. If it only lacks a right, another one may do better."""
+        if exc.args[0].code() in FORBIDDEN:
+            self._away.refused(exc, "storing events")
+            self._make_anew()
+        else:
             self._break(InvariantBroken(f"the producer: {exc.args[0].str()}"))
-            return
-        self._away.refused(exc, "storing events")
-        old, self._producer = self._producer, Producer(_config(self._settings, self._troubled))
+
+    def _make_anew(self) -> None:
+        """Another producer; what this one held is answered `retry`."""
+        self._deaf = False
+        old, self._producer, self._made = self._producer, Producer(_config(self._settings, self._troubled)), time.monotonic()
         for gone in filter(None, (old, self._singles)):
             with contextlib.suppress(KafkaException):
                 gone.purge()

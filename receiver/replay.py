@@ -25,10 +25,11 @@ from hourmark.topics import REPLAYS
 
 from .budget import Budget
 from .catalogue import Catalogue, Plan
+from .delivery import Delivery
 from .measures import PARKED_WAITING, REPLAY_REJECTED, REPLAYED, TOTALS
 from .notice import Notice
 from .parking import OneThread, ParkedLog, Seen
-from .publisher import Delivery, Publisher
+from .publisher import Publisher
 from .settings import Settings
 from .settle import Chunk, Parked, Settled
 from .share import Share

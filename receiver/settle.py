@@ -17,10 +17,10 @@ from hourmark.topics import PARKED, Tier
 
 from .catalogue import Plan
 from .codec import Sender, sender_bytes
+from .delivery import Record
 from .encode import encode
 from .envelope import Batch, Event, parse_event
 from .kept import REJECT_MAX, Origin, Refusals
-from .publisher import Record
 
 NOBODY: Final = Sender("", "", "", None, 0, 0)
 

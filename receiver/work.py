@@ -17,12 +17,12 @@ from hourmark.topics import Tier
 from . import answer
 from .budget import RETRY_AFTER_S, Budget
 from .catalogue import Plan
+from .delivery import Delivery, Record
 from .encode import Encoded
 from .envelope import Batch, Event
 from .kept import NO_ORIGIN, REJECT_MAX, Refusals, envelope_of, parked_record
 from .measures import COPIES, PARKED_EVENTS, REJECTED_EVENTS, RETRIES, TOTALS
 from .publisher import RETRY_AFTER_S as BROKER_RETRY_S
-from .publisher import Delivery, Record
 
 OVERSIZE_MAX = 512 * 1024  # the same, when Kafka takes less than we thought
 

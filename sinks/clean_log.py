@@ -1,7 +1,8 @@
 """Is a clean log the one that a commit chain was written from? Offsets cannot tell: a log made anew, or put back from an older moment,
 grows past the chain's end, and what it holds below would never be read.
 
-Asked whenever partitions are taken over. A log is known again by the append time of the record before the chain's end.
+Asked whenever partitions are taken over. A log is known again by the append time of the record before the chain's end; as a rule the
+brokers' time index says it, for all partitions in three requests a broker, and no record is read.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class CleanLogs:
             trouble = _outside(tip, extents[partition])
             if trouble:
                 raise _lost(partition, trouble)
-        asked = {p: tip.offset - 1 for p, tip in known.items() if tip.appended_ms and extents[p].begin < tip.offset}
+        timed = {p: tip for p, tip in known.items() if tip.appended_ms and extents[p].begin < tip.offset}
+        asked = {p: timed[p].offset - 1 for p in self._doubtful(timed)}
         for partition, found in self.appended(asked).items():
             tip = known[partition]
             if found != tip.appended_ms:
@@ -68,16 +70,36 @@ class CleanLogs:
         begins, ends = self._offsets(wanted, EARLIEST), self._offsets(wanted, LATEST)
         return {partition: Extent(begins[partition], ends[partition]) for partition in wanted}
 
+    def _doubtful(self, tips: Mapping[Partition, Tip]) -> list[Partition]:
+        """Those of which the time index does not say that the chain's last record is there, appended when the chain says.
+
+        It is there when the first record appended at that time or later was appended at that time and does not stand behind it, and the
+        first one that is younger does. A clock that went back leaves a doubt, never a wrong yes: another log has younger records there.
+        """
+        since = self._listed({p: OffsetSpec.for_timestamp(tip.appended_ms) for p, tip in tips.items()})
+        after = self._listed({p: OffsetSpec.for_timestamp(tip.appended_ms + 1) for p, tip in tips.items()})
+        return [
+            partition
+            for partition, tip in tips.items()
+            if since[partition].timestamp != tip.appended_ms
+            or not 0 <= since[partition].offset < tip.offset
+            or 0 <= after[partition].offset < tip.offset
+        ]
+
     def _offsets(self, partitions: list[Partition], spec: Any) -> dict[Partition, int]:
-        if not partitions:
+        return {partition: int(found.offset) for partition, found in self._listed(dict.fromkeys(partitions, spec)).items()}
+
+    def _listed(self, wanted: Mapping[Partition, Any]) -> dict[Partition, Any]:
+        """`offset` (-1: there is none) and `timestamp` of each partition's record that a spec asks for."""
+        if not wanted:
             return {}
-        asked = {_place(partition): spec for partition in partitions}
+        asked = {_place(partition): spec for partition, spec in wanted.items()}
         try:
             found = self._admin.list_offsets(asked, request_timeout=ANSWER_S)
-            answers = {(place.topic, place.partition): future.result().offset for place, future in found.items()}
+            answers = {(place.topic, place.partition): future.result() for place, future in found.items()}
         except KafkaException as exc:
-            raise translate(exc, "asking where the clean logs begin and end") from exc
-        return {partition: int(answers[clean_topic(partition.event_type), partition.number]) for partition in partitions}
+            raise translate(exc, "asking what the clean logs hold") from exc
+        return {partition: answers[clean_topic(partition.event_type), partition.number] for partition in wanted}
 
     def appended(self, offsets: Mapping[Partition, int]) -> dict[Partition, int]:
         """When the record at each of these offsets was appended, in ms. Raises BrokerUnavailable when one cannot be read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,22 @@ def test_a_log_with_what_the_lake_may_have_is_no_other_log(loss: Loss) -> None:
     assert f"the log ends at {tip.next}" in loss.refused()
     with pytest.raises(NoSeam, match="put back from an older moment"):
         loss.sew()
+
+
+def test_the_time_index_knows_the_log_again_without_a_read(loss: Loss, monkeypatch: pytest.MonkeyPatch) -> None:
+    where, tip = Partition(loss.stage.type, 0), loss.tip()
+    logs = CleanLogs(loss.stage.settings())
+    asked: list[dict[Partition, int]] = []
+    read = logs.appended
+
+    def appended(offsets: Mapping[Partition, int]) -> dict[Partition, int]:
+        asked.append(dict(offsets))
+        return read(offsets)
+
+    monkeypatch.setattr(logs, "appended", appended)
+    logs.check({where: tip})
+    with pytest.raises(OffsetLost, match="was appended at"):
+        logs.check({where: tip._replace(appended_ms=tip.appended_ms + 1)})
+    with pytest.raises(OffsetLost, match="was appended at"):
+        logs.check({where: tip._replace(next=tip.next - 120)})  # in the hour before, half a second older at least
+    assert [list(offsets) for offsets in asked] == [[], [where], [where]]

@@ -22,6 +22,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+import receiver.publisher as publishing
 from hourmark.kafka import TopicSpec, ensure_topics
 from hourmark.rejects import read_reject
 from hourmark.schemas import Entry, WireSchema, WriteKey, encode_entry, entry_key, token_digest
@@ -38,7 +39,8 @@ from hourmark.topics import (
 )
 from local.kafka import KafkaServer
 from receiver.app import Receiver
-from receiver.publisher import KafkaPublisher, Record
+from receiver.delivery import Record
+from receiver.publisher import KafkaPublisher
 from receiver.settings import Settings
 from tests.receiver.conftest import event, request
 from tests.receiver.fakes import PLAYED, declared
@@ -119,6 +121,35 @@ async def test_of_a_batch_that_is_too_large_only_what_is_too_large_by_itself_is_
     kept = read_all(kafka, topic, 1)
     assert {message.key() for message in kept.values()} == {record[2] for record in records if record[2] != b"large"} | {b"after"}
     assert kept[0, 0].headers() == [("h", b"x")]
+
+
+@pytest.fixture
+def young_kafka(tmp_path: Path) -> Iterator[str]:
+    """A broker without any topic."""
+    server = KafkaServer(tmp_path / "young", heap_mb=256)
+    server.start()
+    yield server.bootstrap
+    server.stop()
+
+
+async def test_a_producer_that_asked_before_the_topics_were_made_hears_of_them(
+    young_kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself librdkafka may not: seen on a loaded machine at a cold start; here it is forbidden to ask a second time."""
+    config = publishing._config
+    monkeypatch.setattr(publishing, "_config", lambda *known: config(*known) | {"topic.metadata.refresh.interval.ms": -1})
+    monkeypatch.setattr(publishing, "_DEAF_S", 1.0)
+    publisher = KafkaPublisher(settings_for(young_kafka, tmp_path))
+    first = publisher._producer
+    publisher.start()
+    await until(lambda: publisher._producer is not first, "the producer to be made anew")
+    assert publisher.not_ready() is not None
+    ensure_topics(AdminClient({"bootstrap.servers": young_kafka}), [TopicSpec(NODES, 1, platform_topic_config(NODES, 1))])
+    await until(lambda: publisher.not_ready() is None, "an acknowledged test record")
+    last = publisher._producer
+    await asyncio.sleep(2.0)
+    assert publisher._producer is last  # one that works stays
+    await publisher.close(10)
 
 
 class Client:

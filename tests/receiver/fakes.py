@@ -10,7 +10,7 @@ from typing import Any
 from hourmark.errors import BrokerUnavailable, InvariantBroken
 from hourmark.event import ENVELOPE
 from hourmark.schemas import EMPTY, Entry, EventType, Snapshot, WireSchema, WriteKey, avro_text, entry_key, token_digest
-from receiver.publisher import Delivery, Record
+from receiver.delivery import Delivery, Record
 
 TOKEN = "s3cret"
 LIMITED = "l1mited"

@@ -9,7 +9,8 @@ from confluent_kafka import KafkaError, KafkaException
 from structlog.testing import capture_logs
 
 from hourmark.errors import BrokerUnavailable
-from receiver.publisher import Delivery, KafkaPublisher
+from receiver.delivery import Delivery
+from receiver.publisher import KafkaPublisher
 from receiver.settings import Settings
 
 from .fakes import FakePublisher
