@@ -95,11 +95,19 @@ class CleanLogs:
             return {}
         asked = {_place(partition): spec for partition, spec in wanted.items()}
         try:
-            found = self._admin.list_offsets(asked, request_timeout=ANSWER_S)
-            answers = {(place.topic, place.partition): future.result() for place, future in found.items()}
-        except KafkaException as exc:
-            raise translate(exc, "asking what the clean logs hold") from exc
+            answers = self._answers(asked)
+        except KafkaException:
+            # This client never learns that a leader has changed, and is refused for ever by the new one: one more try with another.
+            self._admin = AdminClient(client_config(self._settings))
+            try:
+                answers = self._answers(asked)
+            except KafkaException as exc:
+                raise translate(exc, "asking what the clean logs hold") from exc
         return {partition: answers[clean_topic(partition.event_type), partition.number] for partition in wanted}
+
+    def _answers(self, asked: dict[TopicPartition, Any]) -> dict[tuple[str, int], Any]:
+        found = self._admin.list_offsets(asked, request_timeout=ANSWER_S)
+        return {(place.topic, place.partition): future.result() for place, future in found.items()}
 
     def appended(self, offsets: Mapping[Partition, int]) -> dict[Partition, int]:
         """When the record at each of these offsets was appended, in ms. Raises BrokerUnavailable when one cannot be read."""
