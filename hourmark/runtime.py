@@ -118,9 +118,10 @@ def run(room: str, load: Callable[[], PlatformSettings], main: Callable[[Any], A
         ended.note(settings, room, ended.UNEXPECTED)
         log.exception("stopped by an unexpected error", code=INTERNAL)
     logging.shutdown()
+    sys.stdout.flush()
     sys.stderr.flush()
-    hard_exit_after(5.0, code)  # non-daemon threads of libraries must not keep a stopped process alive
-    sys.exit(code)
+    # All is closed. Taking the interpreter down as well would wait for threads of libraries, and librdkafka's may crash it meanwhile.
+    os._exit(code)
 
 
 def _say_faults(room: str, exc: SettingsError) -> None:

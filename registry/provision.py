@@ -61,6 +61,7 @@ class Provisioner:
     """Creates, grows and corrects topics. Every call raises BrokerUnavailable when Kafka does not answer; Refused when it will never."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._admin = AdminClient(client_config(settings))
         self._barriers = FirstBarriers(settings)
         self._wanted_replicas = settings.replicas
@@ -229,6 +230,7 @@ class Provisioner:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
+                self._admin = AdminClient(client_config(self._settings))  # one refused for an old leader epoch never learns the new one
 
 
 class _Batch:

@@ -15,6 +15,7 @@ from hourmark.hours import Hours
 from hourmark.kafka import TopicSpec, ensure_topics
 from hourmark.schemas import WireSchema
 from hourmark.topics import Partition, event_topic_config
+from local.kafka import KafkaServer
 from sinks.catalogue import FixedCatalogue
 from sinks.clean_log import CleanLogs
 from sinks.commits import CommitChain, Tip
@@ -176,3 +177,21 @@ def test_the_time_index_knows_the_log_again_without_a_read(loss: Loss, monkeypat
     with pytest.raises(OffsetLost, match="was appended at"):
         logs.check({where: tip._replace(next=tip.next - 120)})  # in the hour before, half a second older at least
     assert [list(offsets) for offsets in asked] == [[], [where], [where]]
+
+
+def test_a_leader_of_another_epoch_is_asked_by_another_client(kafka_server: KafkaServer, tmp_path: Path) -> None:
+    """The one that knew it before is refused for ever."""
+    loss = Loss(Stage(kafka_server.bootstrap, tmp_path))
+    logs, tips = CleanLogs(loss.stage.settings()), {Partition(loss.stage.type, 0): loss.tip()}
+    logs.check(tips)
+    kafka_server.kill()
+    kafka_server.start()
+
+    def known() -> bool:
+        try:
+            logs.check(tips)
+        except BrokerUnavailable:
+            return False
+        return True
+
+    eventually(known, "the log to be known again")
