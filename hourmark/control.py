@@ -14,12 +14,12 @@ from pathlib import Path
 
 import msgspec
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from . import __version__
 from .errors import PlatformError
-from .kafka import FORBIDDEN, client_config, producer_config, read_now, tail_config, translate
+from .identity import Identity
+from .kafka import FORBIDDEN, producer_config, read_now, tail_config, translate
 from .metrics import Gauge, Ready
 from .nodes import HEARTBEAT_S, TEXT_MOST, NodeReport
 from .runtime import node_name
@@ -39,8 +39,6 @@ APPLIED_AT = Gauge("hourmark_control_applied_timestamp_seconds", "When this proc
 
 SAVE_EVERY_S = 1.0
 SAVE_SHARE = 0.05  # of the time at most, however large the catalogue is
-LOOK_EVERY_S = 5.0
-LOOK_S = 2.0
 LOOK_AT_SELF_S = 1.0
 DISK_AFTER_S = 10.0  # that long the control topic is waited for, before a worker starts by what lies on the disk
 
@@ -163,7 +161,7 @@ class ControlTail:
             log.warning("cannot save the snapshot; a restart without Kafka would start empty", path=str(self._path), error=str(exc))
 
     def _tail(self) -> None:
-        identity = _Identity(self._settings)
+        identity = Identity(self._settings)
         identity.changed()
         consumer = self._from_the_beginning()
         first: Snapshot | None = EMPTY  # what the topic alone says, until its end is reached once
@@ -264,31 +262,6 @@ class ControlTail:
         elif error.code() in FORBIDDEN and not self._unheard:
             self._unheard = True
             log.warning("this node cannot say by which revision it works", error=translate(error, f"writing to {NODES}").message)
-
-
-class _Identity:
-    """Is the control topic still the one that is being read? Offsets cannot tell: those of a topic made anew may look as if it went on.
-
-    One that nobody has seen before is another one, too: a consumer that has asked before it was made may never hear of it.
-    """
-
-    def __init__(self, settings: PlatformSettings) -> None:
-        self._admin = AdminClient(client_config(settings))
-        self._known = ""
-        self._look_at = 0.0
-
-    def changed(self) -> bool:
-        """Asks the brokers now and then; a topic that is away for a while is no other one."""
-        if time.monotonic() < self._look_at:
-            return False
-        self._look_at = time.monotonic() + LOOK_EVERY_S
-        try:
-            asked = self._admin.describe_topics(TopicCollection([CONTROL]), request_timeout=LOOK_S)
-            found = str(asked[CONTROL].result().topic_id)
-        except KafkaException:
-            return False
-        before, self._known = self._known, found
-        return before != found
 
 
 def _change(message: Message) -> tuple[str, Entry | None]:

@@ -50,9 +50,7 @@ class BatchConsumer(driver.Consumer):
         self.working: Poll | None = None
         self.frozen = False
         self._taken = asyncio.Event()
-        self._must_rewind = False
-        self._drained_before = False
-        self._troubled = False
+        self._must_rewind = self._drained_before = self._troubled = False
         self._doubted: tuple[TP, int] | None = None
         self._rewinds = 0
         super().__init__(*args, **kwargs)
